@@ -1,0 +1,148 @@
+//! Where things are kept: the paths below the user's home, private directories, atomic writes.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::ids::{AgentId, AgentName, Team};
+
+/// The directory that stands for the user's home: `$ATM_HOME` if set and not blank, else the home directory.
+#[derive(Debug, Clone)]
+pub struct Home {
+    root: PathBuf,
+}
+
+impl Home {
+    /// Finds the home from the environment; `None` when there is none to be found.
+    pub fn find() -> Option<Self> {
+        let set = std::env::var_os("ATM_HOME").filter(|v| !v.to_string_lossy().trim().is_empty());
+        let root = set.map(PathBuf::from).or_else(std::env::home_dir)?;
+        Some(Home { root: std::path::absolute(root).ok()? })
+    }
+
+    /// A home at `root`, for tests and for the demo.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Home { root: root.into() }
+    }
+
+    /// The home directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn atm(&self) -> PathBuf {
+        self.root.join(".config").join("atm")
+    }
+
+    /// The user's settings: `.config/atm/config.toml`.
+    pub fn config_file(&self) -> PathBuf {
+        self.atm().join("config.toml")
+    }
+
+    /// One directory for each running server: `.config/atm/run`.
+    pub fn run_dir(&self) -> PathBuf {
+        self.atm().join("run")
+    }
+
+    /// What is kept of one team: `.config/atm/agent-sessions/{team}`.
+    pub fn team(&self, team: &Team) -> TeamDir {
+        TeamDir { root: self.atm().join("agent-sessions").join(team.as_str()) }
+    }
+}
+
+/// What is kept of one team.
+#[derive(Debug, Clone)]
+pub struct TeamDir {
+    root: PathBuf,
+}
+
+impl TeamDir {
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The records of the team's agents.
+    pub fn agents_dir(&self) -> PathBuf {
+        self.root.join("agents")
+    }
+
+    /// The record of one agent.
+    pub fn record(&self, agent: &AgentId) -> PathBuf {
+        self.agents_dir().join(format!("{agent}.json"))
+    }
+
+    /// The file whose OS lock says that somebody runs this name now.
+    pub fn name_lock(&self, name: &AgentName) -> PathBuf {
+        self.root.join(format!("{name}.lock"))
+    }
+}
+
+/// Makes a directory, and those above it that are missing, for this user only (0700).
+pub fn private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Replaces a file whole: written aside in the same directory, synced, renamed, the directory synced.
+///
+/// A reader sees the old content or the new, also after a crash or on a full disk. The file is 0600.
+pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
+    let dir = path.parent().ok_or_else(|| io::Error::other("a file needs a directory"))?;
+    let mut aside = tempfile::NamedTempFile::new_in(dir)?;
+    aside.write_all(content)?;
+    aside.as_file().sync_all()?;
+    aside.persist(path)?;
+    sync_dir(dir)
+}
+
+#[cfg(unix)]
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    fs::File::open(dir)?.sync_all()
+}
+
+/// Windows keeps the order of directory changes itself and does not let a directory be opened as a file.
+#[cfg(not(unix))]
+fn sync_dir(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_atomic_write_leaves_the_content_and_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record.json");
+        write_atomic(&path, b"one").unwrap();
+        write_atomic(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_old_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record.json");
+        write_atomic(&path, b"one").unwrap();
+        assert!(write_atomic(&dir.path().join("absent").join("record.json"), b"two").is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn directories_and_files_are_for_the_user_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let private = dir.path().join("a").join("b");
+        private_dir(&private).unwrap();
+        let file = private.join("f");
+        write_atomic(&file, b"x").unwrap();
+        let mode = |p: &Path| fs::metadata(p).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&private), mode(private.parent().unwrap()), mode(&file)), (0o700, 0o700, 0o600));
+    }
+}

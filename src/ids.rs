@@ -1,0 +1,208 @@
+//! The names of things: a type each, checked when it is made, so that nothing unchecked becomes a path.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest name of a team or an agent, in characters.
+const NAME_MAX: usize = 64;
+
+/// A name that was not taken, with what would have been.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {given:?} is not allowed: {allowed}")]
+pub struct IdError {
+    what: &'static str,
+    given: String,
+    allowed: &'static str,
+}
+
+impl IdError {
+    fn new(what: &'static str, given: &str, allowed: &'static str) -> Self {
+        let mut shown: String = given.chars().take(40).collect();
+        if shown.len() < given.len() {
+            shown.push('…');
+        }
+        IdError { what, given: shown, allowed }
+    }
+}
+
+const NAME_ALLOWED: &str = "use 1 to 64 of a-z, 0-9 and \"-\", beginning with a letter or a digit";
+const UUID_ALLOWED: &str = "it is a UUID, as agent_sessions lists it";
+const CODEX_ID_ALLOWED: &str = "use 1 to 128 of a-z, A-Z, 0-9, \"-\" and \"_\"";
+
+fn is_name(s: &str) -> bool {
+    (1..=NAME_MAX).contains(&s.len())
+        && !s.starts_with('-')
+        && s.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+fn is_agent_id(s: &str) -> bool {
+    s.len() == 36 && uuid::Uuid::try_parse(s).is_ok_and(|u| u.to_string() == s)
+}
+
+fn is_codex_id(s: &str) -> bool {
+    (1..=128).contains(&s.len())
+        && s.bytes().all(|b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_'))
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:ident, $allowed:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes `text` if it keeps the rule of this kind of name.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                if $rule(text) {
+                    Ok($name(text.to_owned()))
+                } else {
+                    Err(IdError::new($what, text, $allowed))
+                }
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                $name::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// The durable scope of names, records and queues: `[a-z0-9-]`, 1 to 64 characters.
+    Team, "team", is_name, NAME_ALLOWED
+}
+id! {
+    /// An agent's name in its team: `[a-z0-9-]`, 1 to 64 characters.
+    AgentName, "identity", is_name, NAME_ALLOWED
+}
+id! {
+    /// One agent for ever, whatever it is called: a UUID (version 7 when we make it).
+    AgentId, "agent_id", is_agent_id, UUID_ALLOWED
+}
+id! {
+    /// Codex's own id of a thread.
+    ThreadId, "threadId", is_codex_id, CODEX_ID_ALLOWED
+}
+id! {
+    /// Codex's own id of a turn.
+    TurnId, "turn id", is_codex_id, CODEX_ID_ALLOWED
+}
+
+impl Team {
+    /// The team of a repository: its directory's name brought into the allowed letters, if any are left.
+    pub fn from_repository_name(name: &str) -> Option<Self> {
+        let mut slug = String::new();
+        for c in name.chars().map(|c| c.to_ascii_lowercase()) {
+            match c {
+                'a'..='z' | '0'..='9' => slug.push(c),
+                _ if !slug.is_empty() && !slug.ends_with('-') => slug.push('-'),
+                _ => {}
+            }
+        }
+        slug.truncate(NAME_MAX);
+        Team::parse(slug.trim_end_matches('-')).ok()
+    }
+}
+
+impl AgentName {
+    /// This name with a number behind it (`codex` and 2 make `codex-2`), cut so that it stays a name.
+    pub fn numbered(&self, number: usize) -> Self {
+        let suffix = format!("-{number}");
+        let kept = self.0.len().min(NAME_MAX - suffix.len());
+        AgentName(format!("{}{suffix}", &self.0[..kept]))
+    }
+}
+
+impl AgentId {
+    /// A new id; ids made later sort later.
+    pub fn new() -> Self {
+        AgentId(uuid::Uuid::now_v7().to_string())
+    }
+}
+
+impl Default for AgentId {
+    fn default() -> Self {
+        AgentId::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_that_could_leave_its_directory_is_refused() {
+        let long = "a".repeat(300);
+        for bad in ["", "../../x", "..", "/etc", "a/b", "a\\b", "A", "a b", "-a", "ä", "a\0", "a.", long.as_str()] {
+            let error = AgentName::parse(bad).expect_err(bad).to_string();
+            assert!(error.contains("identity"), "{error}");
+            assert!(error.contains("a-z, 0-9"), "{error}");
+            assert!(error.len() < 300, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_repository_gives_its_team_a_name() {
+        let team = |s| Team::from_repository_name(s).map(String::from);
+        assert_eq!(team("My Repo_1"), Some("my-repo-1".into()));
+        assert_eq!(team(".dotfiles"), Some("dotfiles".into()));
+        assert_eq!(team("日本"), None);
+        assert_eq!(team(&"x-".repeat(80)).map(|s| s.len()), Some(63));
+    }
+
+    #[test]
+    fn numbered_names_stay_names() {
+        let base = AgentName::parse(&"a".repeat(64)).unwrap();
+        assert!(AgentName::parse(base.numbered(12345).as_str()).is_ok());
+        assert_eq!(AgentName::parse("codex").unwrap().numbered(2).as_str(), "codex-2");
+    }
+
+    #[test]
+    fn an_agent_id_is_what_we_print_and_nothing_else() {
+        let id = AgentId::new();
+        assert_eq!(AgentId::parse(id.as_str()), Ok(id.clone()));
+        assert!(AgentId::parse(&id.as_str().to_uppercase()).is_err());
+        assert!(AgentId::parse(&id.as_str().replace('-', "")).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_team_made_from_a_repository_is_a_team(name in ".{0,200}") {
+            if let Some(team) = Team::from_repository_name(&name) {
+                prop_assert_eq!(Team::parse(team.as_str()), Ok(team));
+            }
+        }
+
+        #[test]
+        fn what_parses_is_one_plain_path_component(name in ".{0,80}") {
+            if let Ok(name) = AgentName::parse(&name) {
+                let path = std::path::Path::new(name.as_str());
+                prop_assert_eq!(path.components().count(), 1);
+                prop_assert!(path.file_name().is_some());
+            }
+        }
+    }
+}

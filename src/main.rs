@@ -1,0 +1,2 @@
+//! The program `atm-agent-mcp`.
+fn main() {}
