@@ -1,2 +1,180 @@
-//! The project's own commands: demo, test, codex, bench.
-fn main() {}
+//! The project's own commands: codex, demo, test, check, bench.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::process::{Command, ExitCode};
+
+use crate::codex::{NEWEST, PINNED, Version};
+use crate::run::{answers, run};
+use crate::workspace::Workspace;
+
+mod codex;
+mod run;
+mod workspace;
+
+const USAGE: &str = "\
+Usage: cargo xtask <COMMAND>
+
+Commands:
+  codex [VERSION…]  install the Codex versions the tests run against, or those named
+  demo [ARGS…]      build the release binary and play its demo, with the Codex on PATH or else a pinned one
+  test [ARGS…]      run every test; ARGS go to cargo nextest run, or to cargo test where nextest is not installed
+  check             formatting, clippy, rustdoc and cargo deny, each with warnings as errors
+  bench [ARGS…]     measure the overhead; ARGS go to the benchmark
+  help              say this
+";
+
+/// Where the tests and the benchmark find the pinned Codex versions, a directory each.
+const CODEX_DIR: &str = "ATM_TEST_CODEX_DIR";
+
+#[derive(Debug, PartialEq)]
+enum Task {
+    Codex(Vec<Version>),
+    Demo(Vec<OsString>),
+    Test(Vec<OsString>),
+    Check,
+    Bench(Vec<OsString>),
+    Help,
+}
+
+/// A sentence for a person: what failed and what to do.
+type Error = String;
+
+/// The last word of a task: the exit code of what it ran.
+type Outcome = Result<ExitCode, Error>;
+
+fn main() -> ExitCode {
+    let task = match parse(env::args_os().skip(1)) {
+        Ok(task) => task,
+        Err(why) => {
+            eprint!("error: {why}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = Workspace::find().and_then(|workspace| match task {
+        Task::Codex(versions) => install(&workspace, &versions),
+        Task::Demo(args) => demo(&workspace, &args),
+        Task::Test(args) => test(&workspace, &args),
+        Task::Check => check(&workspace),
+        Task::Bench(args) => bench(&workspace, &args),
+        Task::Help => {
+            eprint!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+    });
+    outcome.unwrap_or_else(|why| {
+        eprintln!("error: {why}");
+        ExitCode::FAILURE
+    })
+}
+
+fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, Error> {
+    let word = args.next().ok_or("a command is needed")?;
+    let rest: Vec<OsString> = args.collect();
+    match word.to_str() {
+        Some("codex") if rest.is_empty() => Ok(Task::Codex(pinned())),
+        Some("codex") => rest.iter().map(|arg| Version::parse(arg)).collect::<Result<_, _>>().map(Task::Codex),
+        Some("demo") => Ok(Task::Demo(rest)),
+        Some("test") => Ok(Task::Test(rest)),
+        Some("bench") => Ok(Task::Bench(rest)),
+        Some("check") => match rest.first() {
+            None => Ok(Task::Check),
+            Some(arg) => Err(format!("check takes no arguments, but was given {}", arg.display())),
+        },
+        Some("help" | "--help" | "-h") => Ok(Task::Help),
+        _ => Err(format!("there is no command {}", word.display())),
+    }
+}
+
+fn pinned() -> Vec<Version> {
+    PINNED.map(Version::pinned).to_vec()
+}
+
+fn install(workspace: &Workspace, versions: &[Version]) -> Outcome {
+    for version in versions {
+        let bin = codex::install(&workspace.codex_dir(), version)?;
+        eprintln!("Codex {version}: {}", bin.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn demo(workspace: &Workspace, args: &[OsString]) -> Outcome {
+    // Codex first: when it cannot be had, that is said before a long build.
+    let codex = match codex::on_path(env::var_os("PATH").as_deref().unwrap_or(OsStr::new(""))) {
+        Some(bin) => bin,
+        None => codex::install(&workspace.codex_dir(), &Version::pinned(NEWEST))?,
+    };
+    let built = run(workspace.cargo().args(["build", "--release", "--bin", "atm-agent-mcp"]))?;
+    if built != ExitCode::SUCCESS {
+        return Ok(built);
+    }
+    run(Command::new(workspace.release_bin()).args(["demo", "--codex-bin"]).arg(codex).args(args))
+}
+
+fn test(workspace: &Workspace, args: &[OsString]) -> Outcome {
+    install(workspace, &pinned())?;
+    let runner: &[&str] = if answers(workspace.cargo().args(["nextest", "--version"])) {
+        &["nextest", "run"]
+    } else {
+        eprintln!("cargo-nextest is not installed; the same tests run more slowly with cargo test");
+        &["test"]
+    };
+    let mut tests = workspace.cargo();
+    tests.env(CODEX_DIR, workspace.codex_dir()).args(runner).args(["--workspace", "--no-fail-fast"]).args(args);
+    run(&mut tests)
+}
+
+fn check(workspace: &Workspace) -> Outcome {
+    let mut fmt = workspace.cargo();
+    fmt.args(["fmt", "--all", "--check"]);
+    let mut clippy = workspace.cargo();
+    clippy.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    let mut doc = workspace.cargo();
+    doc.env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]);
+    for step in [&mut fmt, &mut clippy, &mut doc] {
+        let code = run(step)?;
+        if code != ExitCode::SUCCESS {
+            return Ok(code);
+        }
+    }
+    if answers(workspace.cargo().args(["deny", "--version"])) {
+        return run(workspace.cargo().args(["deny", "check"]));
+    }
+    eprintln!("cargo deny check was left out: install it with `cargo install --locked cargo-deny`");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bench(workspace: &Workspace, args: &[OsString]) -> Outcome {
+    install(workspace, &[Version::pinned(NEWEST)])?;
+    let mut bench = workspace.cargo();
+    bench.env(CODEX_DIR, workspace.codex_dir()).args(["bench", "--bench", "overhead", "--"]).args(args);
+    run(&mut bench)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Task, Error> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn codex_without_a_version_means_the_pinned_ones() {
+        assert_eq!(parsed("codex"), Ok(Task::Codex(pinned())));
+        assert_eq!(parsed("codex 0.150.0"), Ok(Task::Codex(vec![Version::pinned("0.150.0")])));
+    }
+
+    #[test]
+    fn arguments_are_passed_on_as_they_are() {
+        assert_eq!(parsed("test -E test(real)"), Ok(Task::Test(vec!["-E".into(), "test(real)".into()])));
+        assert_eq!(parsed("bench --help"), Ok(Task::Bench(vec!["--help".into()])));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for line in ["", "tests", "check --fix", "codex latest", "codex 0.169.0 ../up"] {
+            assert!(parsed(line).is_err(), "{line:?}");
+        }
+    }
+}

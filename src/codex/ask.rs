@@ -1,0 +1,124 @@
+//! What Codex asks of its client, and how it is refused.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::rpc::RpcError;
+
+/// A request of Codex's. Unanswered, its turn would hang for ever (0.169.0 has no time-out for them).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// To run a command.
+    Command {
+        /// As a shell line.
+        command: String,
+        /// Why, in the model's words.
+        reason: Option<String>,
+    },
+    /// To change files.
+    FileChange {
+        /// Why, in the model's words.
+        reason: Option<String>,
+    },
+    /// To have more permissions.
+    Permissions {
+        /// Why, in the model's words.
+        reason: Option<String>,
+    },
+    /// What the user thinks.
+    UserInput,
+    /// A question of an MCP server, the approval of one of its tools included.
+    Elicitation {
+        /// Which server.
+        server: String,
+    },
+    /// To call a tool of ours; we offer none.
+    ToolCall {
+        /// Which.
+        tool: String,
+    },
+    /// To run a command or change files, in the words of the protocol's first version.
+    Legacy,
+    /// Something that we do not know.
+    Unknown {
+        /// The method.
+        method: String,
+    },
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Params {
+    command: Value,
+    reason: Option<String>,
+    server_name: String,
+    tool: String,
+}
+
+impl Ask {
+    /// Reads a request.
+    pub(super) fn read(method: &str, params: &str) -> Ask {
+        let Params { command, reason, server_name: server, tool } = serde_json::from_str(params).unwrap_or_default();
+        match method {
+            "item/commandExecution/requestApproval" => {
+                Ask::Command { command: command.as_str().unwrap_or_default().to_owned(), reason }
+            }
+            "item/fileChange/requestApproval" => Ask::FileChange { reason },
+            "item/permissions/requestApproval" => Ask::Permissions { reason },
+            "item/tool/requestUserInput" => Ask::UserInput,
+            "mcpServer/elicitation/request" => Ask::Elicitation { server },
+            "item/tool/call" => Ask::ToolCall { tool },
+            "execCommandApproval" | "applyPatchApproval" => Ask::Legacy,
+            _ => Ask::Unknown { method: method.to_owned() },
+        }
+    }
+
+    /// The answer that refuses it and lets the turn go on.
+    pub fn refusal(&self) -> Result<Value, RpcError> {
+        match self {
+            Ask::Command { .. } | Ask::FileChange { .. } => Ok(json!({ "decision": "decline" })),
+            Ask::Permissions { .. } => Ok(json!({ "permissions": {}, "scope": "turn" })),
+            Ask::UserInput => Ok(json!({ "answers": {} })),
+            Ask::Elicitation { .. } => Ok(json!({ "action": "decline", "content": null })),
+            Ask::ToolCall { tool } => {
+                let text = format!("The tool {tool} is not available.");
+                Ok(json!({ "contentItems": [{ "type": "inputText", "text": text }], "success": false }))
+            }
+            Ask::Legacy => Ok(json!({ "decision": "denied" })),
+            Ask::Unknown { method } => {
+                Err(RpcError { code: -32601, message: format!("this client does not know {method}"), data: None })
+            }
+        }
+    }
+
+    /// What was asked, in one short line.
+    pub fn summary(&self) -> String {
+        let because = |reason: &Option<String>| reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+        match self {
+            Ask::Command { command, reason } => format!("to run `{command}`{}", because(reason)),
+            Ask::FileChange { reason } => format!("to change files{}", because(reason)),
+            Ask::Permissions { reason } => format!("for more permissions{}", because(reason)),
+            Ask::UserInput => "a question to the user".into(),
+            Ask::Elicitation { server } => format!("of the MCP server {server}"),
+            Ask::ToolCall { tool } => format!("to call the tool {tool}"),
+            Ask::Legacy => "to run a command or change files".into(),
+            Ask::Unknown { method } => format!("{method}, which this version does not know"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_asked_has_an_answer() {
+        let command = Ask::read("item/commandExecution/requestApproval", r#"{"command":"touch a","reason":"need it"}"#);
+        assert_eq!(command.summary(), "to run `touch a` (need it)");
+        assert_eq!(command.refusal().unwrap()["decision"], "decline");
+        let legacy = Ask::read("execCommandApproval", r#"{"command":["ls"]}"#);
+        assert_eq!(legacy.refusal().unwrap()["decision"], "denied");
+        let unknown = Ask::read("item/new/thing", "not even JSON");
+        assert_eq!(unknown.refusal().unwrap_err().code, -32601);
+    }
+}

@@ -1,0 +1,114 @@
+//! A function a method: what we ask of the app-server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+
+use super::event::ThreadEvent;
+use super::threads::Threads;
+use super::wire::{self, ThreadOpened, ThreadOptions, Turn, method};
+use super::{CodexError, ServerInfo};
+use crate::ids::{ThreadId, TurnId};
+use crate::rpc::{CallError, Id, Peer, RpcError};
+
+/// How long a call may take. Codex answers in milliseconds, or, flooded, never.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// How long the reason of a closed connection is waited for.
+const OBITUARY: Duration = Duration::from_secs(1);
+
+/// A handle to one running app-server; clones share it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub(super) peer: Peer,
+    pub(super) threads: Arc<Threads>,
+    pub(super) gone: watch::Receiver<Option<Arc<str>>>,
+    pub(super) info: Arc<ServerInfo>,
+}
+
+impl Client {
+    /// Which Codex this is, and how we speak to it.
+    pub fn info(&self) -> &ServerInfo {
+        &self.info
+    }
+
+    /// Whether it has ended.
+    pub fn is_gone(&self) -> bool {
+        self.gone.borrow().is_some() || self.gone.has_changed().is_err()
+    }
+
+    /// The events of a thread from now on. They come bounded: a reader that is slow makes Codex wait.
+    pub fn subscribe(&self, thread: &ThreadId) -> mpsc::Receiver<ThreadEvent> {
+        self.threads.subscribe(thread)
+    }
+
+    /// Starts a thread.
+    pub async fn thread_start(&self, options: &ThreadOptions) -> Result<ThreadOpened, CodexError> {
+        self.call(method::THREAD_START, options).await
+    }
+
+    /// Opens a thread of an earlier time, with its whole history.
+    pub async fn thread_resume(&self, thread: &ThreadId, options: &ThreadOptions) -> Result<ThreadOpened, CodexError> {
+        let params = wire::ThreadResume { thread_id: thread, exclude_turns: true, options };
+        self.call(method::THREAD_RESUME, &params).await
+    }
+
+    /// Asks for no more events of a thread.
+    pub async fn thread_unsubscribe(&self, thread: &ThreadId) -> Result<(), CodexError> {
+        self.call::<Value>(method::THREAD_UNSUBSCRIBE, &wire::OfThread { thread_id: thread }).await.map(drop)
+    }
+
+    /// Tells the model something in the role of its developer, without starting a turn.
+    pub async fn tell(&self, thread: &ThreadId, text: &str) -> Result<(), CodexError> {
+        let content = json!([{ "type": "input_text", "text": text }]);
+        let item = json!({ "type": "message", "role": "developer", "content": content });
+        let params = wire::InjectItems { thread_id: thread, items: [item] };
+        self.call::<Value>(method::THREAD_INJECT_ITEMS, &params).await.map(drop)
+    }
+
+    /// The last turns of a thread, the newest first, with all their items.
+    pub async fn turns(&self, thread: &ThreadId, limit: u32) -> Result<Vec<Turn>, CodexError> {
+        let params = wire::TurnsList { thread_id: thread, limit, sort_direction: "desc", items_view: "full" };
+        self.call::<wire::TurnPage>(method::THREAD_TURNS_LIST, &params).await.map(|page| page.data)
+    }
+
+    /// Starts a turn. On a busy thread this would silently steer the running turn: see that it is idle.
+    pub async fn turn_start(&self, thread: &ThreadId, text: &str) -> Result<TurnId, CodexError> {
+        let input = [wire::UserInput::Text { text, text_elements: [] }];
+        let params = wire::TurnStart { thread_id: thread, input };
+        self.call::<wire::TurnAnswer>(method::TURN_START, &params).await.map(|answer| answer.turn.id)
+    }
+
+    /// Ends a turn, and the commands that it left running. Before `turn/started` Codex refuses it, and the turn runs on.
+    pub async fn turn_interrupt(&self, thread: &ThreadId, turn: &TurnId) -> Result<(), CodexError> {
+        let params = wire::TurnInterrupt { thread_id: thread, turn_id: turn };
+        self.call::<Value>(method::TURN_INTERRUPT, &params).await?;
+        self.call::<Value>(method::TERMINALS_CLEAN, &wire::OfThread { thread_id: thread }).await.map(drop)
+    }
+
+    /// Answers what Codex asked.
+    pub fn answer(&self, id: &Id, answer: &Result<Value, RpcError>) {
+        self.peer.answer(id, answer);
+    }
+
+    async fn call<T: DeserializeOwned>(&self, method: &'static str, params: &impl Serialize) -> Result<T, CodexError> {
+        let result = self.peer.call(method, params, DEADLINE).end().await;
+        match result {
+            Ok(text) => serde_json::from_str(text.get())
+                .map_err(|error| CodexError::Strange { method, error: error.to_string() }),
+            Err(CallError::Refused(error)) => Err(CodexError::Refused { method, message: error.message }),
+            Err(CallError::TimedOut { after }) => Err(CodexError::Silent { method, after }),
+            Err(CallError::Closed) => Err(CodexError::Lost(self.why_gone().await)),
+        }
+    }
+
+    async fn why_gone(&self) -> Arc<str> {
+        let mut gone = self.gone.clone();
+        let why = tokio::time::timeout(OBITUARY, gone.wait_for(Option::is_some)).await;
+        let why = why.ok().and_then(Result::ok).and_then(|why| why.clone());
+        why.unwrap_or_else(|| Arc::from("the connection to Codex is closed"))
+    }
+}

@@ -1,0 +1,110 @@
+//! What happens in a thread: Codex's notifications in our words.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::ask::Ask;
+use super::wire::{About, ErrorNote, Item, ItemNote, TokenUsage, Turn, TurnNote, UsageNote};
+use crate::ids::{ThreadId, TurnId};
+use crate::rpc::Id;
+
+/// Something that happened in one thread.
+#[derive(Debug)]
+pub enum ThreadEvent {
+    /// A turn runs: ours, or one that a human started in the same thread.
+    TurnStarted(TurnId),
+    /// A turn has ended.
+    TurnEnded(Turn),
+    /// Something began.
+    ItemStarted {
+        /// In which turn.
+        turn: TurnId,
+        /// What.
+        item: Item,
+    },
+    /// Something is complete. For commands that outlive their turn this comes after the turn's end, or never.
+    ItemCompleted {
+        /// In which turn.
+        turn: TurnId,
+        /// What.
+        item: Item,
+    },
+    /// Tokens were counted.
+    Usage {
+        /// In which turn.
+        turn: TurnId,
+        /// The count.
+        usage: TokenUsage,
+    },
+    /// Something failed; if it is retried, the turn goes on.
+    Failed {
+        /// In which turn.
+        turn: TurnId,
+        /// In Codex's words.
+        message: String,
+        /// Whether Codex tries again.
+        retried: bool,
+    },
+    /// Codex asks something and waits for the answer.
+    Asked {
+        /// For the answer.
+        id: Id,
+        /// What.
+        ask: Ask,
+    },
+    /// The app-server is gone, and with it every turn.
+    Lost(Arc<str>),
+}
+
+/// The thread that a message is about, if it is about one.
+pub(super) fn thread_of(params: &str) -> Option<ThreadId> {
+    serde_json::from_str::<About>(params).ok().map(|about| about.thread_id)
+}
+
+/// Reads a notification; `None` for those that we have no use for.
+pub(super) fn read(method: &str, params: &str) -> Option<ThreadEvent> {
+    match method {
+        "turn/started" => parse(method, params).map(|TurnNote { turn }| ThreadEvent::TurnStarted(turn.id)),
+        "turn/completed" => parse(method, params).map(|TurnNote { turn }| ThreadEvent::TurnEnded(turn)),
+        "item/started" => {
+            parse(method, params).map(|ItemNote { item, turn_id: turn }| ThreadEvent::ItemStarted { turn, item })
+        }
+        "item/completed" => {
+            parse(method, params).map(|ItemNote { item, turn_id: turn }| ThreadEvent::ItemCompleted { turn, item })
+        }
+        "thread/tokenUsage/updated" => parse(method, params)
+            .map(|UsageNote { turn_id: turn, token_usage: usage }| ThreadEvent::Usage { turn, usage }),
+        "error" => parse(method, params).map(|ErrorNote { turn_id: turn, error, will_retry: retried }| {
+            ThreadEvent::Failed { turn, message: error.message, retried }
+        }),
+        _ => {
+            tracing::trace!(method, "a notification without use");
+            None
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(method: &str, params: &str) -> Option<T> {
+    serde_json::from_str(params).map_err(|error| tracing::warn!(method, %error, "a notification of unknown form")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_of_a_kind_that_a_later_codex_invents_is_an_item() {
+        let text = r#"{"threadId":"t","turnId":"u","item":{"type":"hologram","id":"1"},"startedAtMs":1}"#;
+        let Some(ThreadEvent::ItemStarted { item: Item::Other, .. }) = read("item/started", text) else {
+            panic!("an item");
+        };
+    }
+
+    #[test]
+    fn a_notification_of_unknown_form_is_passed_over() {
+        assert!(read("turn/started", r#"{"threadId":"t","turn":{"id":7}}"#).is_none());
+        assert!(read("thread/invented", "{}").is_none());
+        assert!(thread_of(r#"{"threadId":""}"#).is_none());
+    }
+}

@@ -1,0 +1,186 @@
+//! Starting an app-server: over its socket, else over its pipes, and the task that owns it from then on.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::client::Client;
+use super::process::Process;
+use super::program::{self, OLDEST, Version};
+use super::run_dir::RunDir;
+use super::threads::Threads;
+use super::wire::{self, method};
+use super::{Keeper, Launch, ServerInfo, StartError, Transport};
+use crate::rpc::{CallError, Connection, Peer};
+
+/// How often a socket that is not there yet is tried.
+#[cfg(unix)]
+const RETRY: std::time::Duration = std::time::Duration::from_millis(3);
+
+/// A child with which a connection is open.
+struct Open {
+    process: Process,
+    connection: Connection,
+    transport: Transport,
+    socket: Option<PathBuf>,
+}
+
+/// Starts one, and leaves it with its keeper.
+pub(super) async fn launch(launch: Launch, stop: watch::Receiver<bool>, keeper: Keeper) -> Result<Client, StartError> {
+    let program = program::find(launch.program.as_deref())?;
+    let home = launch.home.clone();
+    let made = tokio::task::spawn_blocking(move || RunDir::create(&home)).await;
+    let no_directory = |source| StartError::NoDirectory { path: launch.home.run_dir(), source };
+    let run = made.map_err(|e| no_directory(e.into()))?.map_err(no_directory)?;
+    let until = Instant::now() + launch.deadline;
+    let Open { mut process, connection, transport, socket } = open(&program, &run, until, &launch).await?;
+
+    let mut tasks = JoinSet::new();
+    let (peer, incoming) = Peer::start(connection, &mut tasks);
+    let version = match handshake(&peer, until).await {
+        Ok(user_agent) => user_agent,
+        Err(CallError::TimedOut { .. }) => return Err(silent(&program, &launch, process).await),
+        Err(CallError::Closed) => return Err(StartError::Died { program, how: process.ended().await }),
+        Err(CallError::Refused(error)) => {
+            let how = process.last_words().after(&format!("it refused to be initialized: {error}"));
+            process.end().await;
+            return Err(StartError::Died { program, how });
+        }
+    };
+    if let Some(version) = Version::in_user_agent(&version).filter(|version| *version < OLDEST) {
+        process.end().await;
+        return Err(StartError::TooOld { program, version });
+    }
+    peer.notify(method::INITIALIZED);
+    let version = Version::in_user_agent(&version).map_or(version, |v| v.to_string());
+    tracing::info!(program = %program.display(), version, ?transport, "Codex runs");
+
+    let (tell_gone, gone) = watch::channel(None);
+    let threads = Arc::new(Threads::default());
+    let info = Arc::new(ServerInfo { program, version, transport, socket, pid: process.pid() });
+    let client = Client { peer: peer.clone(), threads: threads.clone(), gone, info };
+    let keeping = tokio::spawn(async move {
+        let why = keep(process, &threads, &peer, incoming, stop).await;
+        tell_gone.send_replace(Some(why.clone()));
+        threads.lost(&why).await;
+        tasks.shutdown().await;
+        drop(run);
+    });
+    *keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeping);
+    Ok(client)
+}
+
+/// Owns the child until it ends, or its connection does, or we stop; tells why it is gone.
+async fn keep(
+    mut process: Process,
+    threads: &Threads,
+    peer: &Peer,
+    incoming: tokio::sync::mpsc::Receiver<crate::rpc::Incoming>,
+    mut stop: watch::Receiver<bool>,
+) -> Arc<str> {
+    let why = tokio::select! {
+        how = process.ended() => format!("Codex is gone: {how}"),
+        () = threads.dispatch(peer, incoming) => {
+            // The connection closes a moment before its process can be waited for.
+            let patience = std::time::Duration::from_millis(500);
+            match tokio::time::timeout(patience, process.ended()).await {
+                Ok(how) => format!("Codex is gone: {how}"),
+                Err(_) => process.last_words().after("Codex closed its connection"),
+            }
+        }
+        () = stopped(&mut stop) => "the server is being stopped".to_owned(),
+    };
+    process.end().await;
+    if !*stop.borrow() {
+        tracing::warn!("{why}");
+    }
+    Arc::from(why)
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    stop.wait_for(|stop| *stop).await.ok();
+}
+
+async fn handshake(peer: &Peer, until: Instant) -> Result<String, CallError> {
+    let hello = wire::Initialize {
+        client_info: wire::ClientInfo {
+            name: env!("CARGO_PKG_NAME"),
+            title: "atm-agent-mcp",
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        capabilities: wire::Capabilities { experimental_api: true, opt_out_notification_methods: &wire::OPTED_OUT },
+    };
+    let left = until.saturating_duration_since(Instant::now());
+    let answer = peer.call(method::INITIALIZE, &hello, left).end().await?;
+    let initialized = serde_json::from_str::<wire::Initialized>(answer.get());
+    Ok(initialized.map(|answer| answer.user_agent).unwrap_or_default())
+}
+
+async fn silent(program: &Path, launch: &Launch, process: Process) -> StartError {
+    let said = process.last_words().after("");
+    process.end().await;
+    StartError::Silent { program: program.to_owned(), after: launch.deadline, said }
+}
+
+/// Over the socket if this Codex has it, else over the pipes.
+#[cfg(unix)]
+async fn open(program: &Path, run: &RunDir, until: Instant, launch: &Launch) -> Result<Open, StartError> {
+    let socket = run.socket();
+    let mut listen = OsString::from("unix://");
+    listen.push(&socket);
+    let args = ["app-server".into(), "--listen".into(), listen];
+    let mut process = start(program, &args, run, false)?;
+    let connected = tokio::select! {
+        connected = connect(&socket) => connected,
+        how = process.ended() => {
+            if process.last_words().mention("--listen") {
+                tracing::warn!("this Codex does not listen on a socket: it is spoken to over its pipes, and nobody can attach");
+                return open_pipes(program, run);
+            }
+            return Err(StartError::Died { program: program.to_owned(), how });
+        }
+        () = tokio::time::sleep_until(until) => return Err(silent(program, launch, process).await),
+    };
+    match connected {
+        Ok(connection) => Ok(Open { process, connection, transport: Transport::Socket, socket: Some(socket) }),
+        Err(error) => {
+            let how = process.last_words().after(&format!("its socket cannot be used: {error}"));
+            process.end().await;
+            Err(StartError::Died { program: program.to_owned(), how })
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn open(program: &Path, run: &RunDir, _: Instant, _: &Launch) -> Result<Open, StartError> {
+    tracing::info!("on this system Codex is spoken to over its pipes, and nobody can attach");
+    open_pipes(program, run)
+}
+
+#[cfg(unix)]
+async fn connect(socket: &Path) -> Result<Connection, Box<tokio_tungstenite::tungstenite::Error>> {
+    loop {
+        if let Ok(stream) = tokio::net::UnixStream::connect(socket).await {
+            return Connection::over_socket(stream).await;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+fn open_pipes(program: &Path, run: &RunDir) -> Result<Open, StartError> {
+    let mut process = start(program, &["app-server".into()], run, true)?;
+    let no_pipes = || std::io::Error::other("it has no pipes");
+    let (stdout, stdin) =
+        process.pipes().ok_or_else(|| StartError::NotRunnable { program: program.to_owned(), source: no_pipes() })?;
+    let connection = Connection::over_lines(stdout, stdin);
+    Ok(Open { process, connection, transport: Transport::Pipes, socket: None })
+}
+
+fn start(program: &Path, args: &[OsString], run: &RunDir, piped: bool) -> Result<Process, StartError> {
+    Process::start(program, args, run, piped)
+        .map_err(|source| StartError::NotRunnable { program: program.to_owned(), source })
+}

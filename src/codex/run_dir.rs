@@ -1,0 +1,205 @@
+//! The directory of one running server: its socket, and enough to find and end a child that outlived it.
+//!
+//! `run/{id}/owner.lock` is locked by the living server. A directory whose lock is free belongs to a dead one; the
+//! process that it names is ended if it still carries the directory's id in its environment.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::home::{Home, private_dir, write_atomic};
+
+/// The variable that marks a child, and what it starts, with the id of its server's directory.
+pub const MARK: &str = "ATM_AGENT_MCP_RUN";
+
+/// The longest path that every Unix takes for a socket (macOS: 104 bytes with the end).
+#[cfg(unix)]
+const SOCKET_PATH_MAX: usize = 100;
+
+/// A running server's directory; it goes with its owner.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    id: String,
+    _owner: File,
+    /// Where the socket is when the path above is too long for one.
+    #[cfg(unix)]
+    elsewhere: Option<tempfile::TempDir>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChildNote {
+    v: u32,
+    pid: u32,
+}
+
+impl RunDir {
+    /// Makes a new one, and clears away what dead servers left.
+    pub fn create(home: &Home) -> io::Result<RunDir> {
+        let all = home.run_dir();
+        private_dir(&all)?;
+        let _only_one = locked(&all.join("sweep.lock"))?;
+        sweep_all(&all);
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let path = all.join(&id);
+        private_dir(&path)?;
+        let owner = locked(&path.join("owner.lock"))?;
+        #[cfg(unix)]
+        let elsewhere = if path.join(SOCKET_NAME).as_os_str().len() > SOCKET_PATH_MAX {
+            Some(tempfile::Builder::new().prefix("atm-").tempdir()?)
+        } else {
+            None
+        };
+        Ok(RunDir {
+            path,
+            id,
+            _owner: owner,
+            #[cfg(unix)]
+            elsewhere,
+        })
+    }
+
+    /// The id: unique, and in the environment of the child.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where the app-server is to listen.
+    #[cfg(unix)]
+    pub fn socket(&self) -> PathBuf {
+        self.elsewhere.as_ref().map_or(self.path.as_path(), tempfile::TempDir::path).join(SOCKET_NAME)
+    }
+
+    /// Notes the child, so that it is found if we cannot end it.
+    pub fn note_child(&self, pid: u32) -> io::Result<()> {
+        write_atomic(&self.path.join("child.json"), &serde_json::to_vec(&ChildNote { v: 1, pid })?)
+    }
+}
+
+#[cfg(unix)]
+const SOCKET_NAME: &str = "s";
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.path).ok();
+    }
+}
+
+/// Ends what dead servers left, and removes their directories.
+pub fn sweep(home: &Home) -> io::Result<()> {
+    let all = home.run_dir();
+    if !all.is_dir() {
+        return Ok(());
+    }
+    let _only_one = locked(&all.join("sweep.lock"))?;
+    sweep_all(&all);
+    Ok(())
+}
+
+fn locked(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+fn sweep_all(all: &Path) {
+    for entry in fs::read_dir(all).into_iter().flatten().flatten() {
+        let dir = entry.path();
+        let Ok(owner) = OpenOptions::new().write(true).open(dir.join("owner.lock")) else { continue };
+        if owner.try_lock().is_err() {
+            continue;
+        }
+        let id = entry.file_name();
+        let note = fs::read(dir.join("child.json")).ok();
+        if let Some(ChildNote { pid, .. }) = note.and_then(|text| serde_json::from_slice(&text).ok())
+            && end_if_marked(pid, &id.to_string_lossy())
+        {
+            tracing::info!(pid, "ended an app-server that had outlived its server");
+        }
+        drop(owner);
+        fs::remove_dir_all(&dir).ok();
+    }
+}
+
+/// Ends the process group of `pid` if that process carries our mark: the number alone may be another's by now.
+#[cfg(unix)]
+fn end_if_marked(pid: u32, id: &str) -> bool {
+    let group = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    group.is_some_and(|group| {
+        environment_of(pid).contains(&format!("{MARK}={id}"))
+            && rustix::process::kill_process_group(group, rustix::process::Signal::KILL).is_ok()
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn environment_of(pid: u32) -> String {
+    fs::read(format!("/proc/{pid}/environ")).map(|e| String::from_utf8_lossy(&e).into_owned()).unwrap_or_default()
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn environment_of(pid: u32) -> String {
+    let shown = std::process::Command::new("ps").args(["-E", "-ww", "-o", "command=", "-p", &pid.to_string()]).output();
+    shown.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default()
+}
+
+/// On Windows the job object has ended the child together with its server.
+#[cfg(windows)]
+fn end_if_marked(_: u32, _: &str) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_goes_with_its_owner_and_a_living_one_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::at(root.path());
+        let living = RunDir::create(&home).unwrap();
+        let gone = RunDir::create(&home).unwrap();
+        let path = gone.path.clone();
+        drop(gone);
+        assert!(!path.exists());
+        sweep(&home).unwrap();
+        assert!(living.path.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_child_that_outlived_its_server_is_ended_and_a_stranger_with_its_number_is_not() {
+        use std::os::unix::process::{CommandExt, ExitStatusExt};
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::at(root.path());
+        let sleeper = |mark: &str| {
+            std::process::Command::new("sleep").arg("1000").env(MARK, mark).process_group(0).spawn().unwrap()
+        };
+        let left = |id: &str, pid: u32| {
+            let dir = home.run_dir().join(id);
+            private_dir(&dir).unwrap();
+            fs::write(dir.join("owner.lock"), "").unwrap();
+            fs::write(dir.join("child.json"), format!("{{\"v\":1,\"pid\":{pid}}}")).unwrap();
+        };
+        let (mut ours, mut stranger) = (sleeper("aaa"), sleeper("other"));
+        left("aaa", ours.id());
+        left("bbb", stranger.id());
+        sweep(&home).unwrap();
+        assert_eq!(ours.wait().unwrap().signal(), Some(9));
+        assert!(stranger.try_wait().unwrap().is_none());
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+        let left = fs::read_dir(home.run_dir()).unwrap().flatten().filter(|e| e.path().is_dir()).count();
+        assert_eq!(left, 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_home_with_a_long_path_still_has_a_socket() {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::at(root.path().join("x".repeat(120)));
+        let run = RunDir::create(&home).unwrap();
+        assert!(run.socket().as_os_str().len() <= SOCKET_PATH_MAX);
+    }
+}
