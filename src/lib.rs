@@ -1,7 +1,29 @@
 //! An MCP server that runs a team of Codex agents.
+//!
+//! The rooms, from those that know nothing of ours to the one that builds them all. A room may name only what its line
+//! names; `tests/rooms/arrows.rs` holds the table to it, `docs/architecture.md` says why.
+//!
+//! ```text
+//! ids, policy, repo, rpc, demo::model   nothing of ours
+//! home                                  ids
+//! config                                ids, home, policy, repo
+//! codex                                 rpc, ids, home, policy
+//! session                               codex, ids, home, policy, repo
+//! mcp                                   session, ids, config, policy
+//! serve                                 everything above
+//! demo                                  codex, demo::model
+//! cli                                   everything above
+//! ```
+
+pub mod cli;
 pub mod codex;
+pub mod config;
 pub mod demo;
 pub mod home;
 pub mod ids;
+pub mod mcp;
 pub mod policy;
+pub mod repo;
 pub mod rpc;
+pub mod serve;
+pub mod session;

@@ -1,2 +1,7 @@
 //! The program `atm-agent-mcp`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    atm_agent_mcp::cli::main()
+}

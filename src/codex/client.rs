@@ -6,10 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::event::ThreadEvent;
-use super::threads::Threads;
+use super::threads::{Subscription, Threads};
 use super::wire::{self, ThreadOpened, ThreadOptions, Turn, method};
 use super::{CodexError, ServerInfo};
 use crate::ids::{ThreadId, TurnId};
@@ -17,6 +16,8 @@ use crate::rpc::{CallError, Id, Peer, RpcError};
 
 /// How long a call may take. Codex answers in milliseconds, or, flooded, never.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// How long Codex may take to let go of a thread.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// How long the reason of a closed connection is waited for.
 const OBITUARY: Duration = Duration::from_secs(1);
 
@@ -40,8 +41,8 @@ impl Client {
         self.gone.borrow().is_some() || self.gone.has_changed().is_err()
     }
 
-    /// The events of a thread from now on. They come bounded: a reader that is slow makes Codex wait.
-    pub fn subscribe(&self, thread: &ThreadId) -> mpsc::Receiver<ThreadEvent> {
+    /// The events of a thread from now on.
+    pub fn subscribe(&self, thread: &ThreadId) -> Subscription {
         self.threads.subscribe(thread)
     }
 
@@ -56,9 +57,14 @@ impl Client {
         self.call(method::THREAD_RESUME, &params).await
     }
 
-    /// Asks for no more events of a thread.
-    pub async fn thread_unsubscribe(&self, thread: &ThreadId) -> Result<(), CodexError> {
-        self.call::<Value>(method::THREAD_UNSUBSCRIBE, &wire::OfThread { thread_id: thread }).await.map(drop)
+    /// Asks for no more events of a thread, unless somebody else has subscribed to it in the meantime.
+    pub async fn release(&self, ended: Subscription) {
+        let unsubscribe = |thread: &ThreadId| {
+            self.peer.call(method::THREAD_UNSUBSCRIBE, &wire::OfThread { thread_id: thread }, GOODBYE)
+        };
+        if let Some(call) = self.threads.release(&ended, unsubscribe) {
+            call.end().await.ok();
+        }
     }
 
     /// Tells the model something in the role of its developer, without starting a turn.

@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 
 pub use client::Client;
 use program::{OLDEST, Version};
+pub use threads::Subscription;
 
 use crate::home::Home;
 

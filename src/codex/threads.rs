@@ -1,7 +1,8 @@
 //! Who wants to know of which thread: events on their way from the connection to the sessions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
@@ -14,32 +15,71 @@ use crate::rpc::{Incoming, Peer};
 /// session never waits for Codex while it takes its events, so this cannot go in a circle.
 const DEPTH: usize = 1024;
 
+/// The events of one thread. They come bounded: a reader that is slow makes Codex wait.
+#[derive(Debug)]
+pub struct Subscription {
+    thread: ThreadId,
+    serial: u64,
+    events: mpsc::Receiver<ThreadEvent>,
+}
+
+impl Subscription {
+    /// The next event; the last is [`ThreadEvent::Lost`].
+    pub async fn next(&mut self) -> ThreadEvent {
+        let event = self.events.recv().await;
+        event.unwrap_or_else(|| ThreadEvent::Lost(Arc::from("the connection to Codex is closed")))
+    }
+}
+
 /// The subscribed threads of one app-server.
 #[derive(Debug, Default)]
 pub(super) struct Threads {
-    known: Mutex<HashMap<ThreadId, mpsc::Sender<ThreadEvent>>>,
+    known: Mutex<HashMap<ThreadId, Subscriber>>,
+    serials: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    serial: u64,
+    events: mpsc::Sender<ThreadEvent>,
 }
 
 impl Threads {
-    pub(super) fn subscribe(&self, thread: &ThreadId) -> mpsc::Receiver<ThreadEvent> {
-        let (sender, receiver) = mpsc::channel(DEPTH);
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(thread.clone(), sender);
-        receiver
+    /// The events of a thread from now on; who subscribed to it before hears no more.
+    pub(super) fn subscribe(&self, thread: &ThreadId) -> Subscription {
+        let serial = self.serials.fetch_add(1, Ordering::Relaxed);
+        let (sender, events) = mpsc::channel(DEPTH);
+        self.known().insert(thread.clone(), Subscriber { serial, events: sender });
+        Subscription { thread: thread.clone(), serial, events }
+    }
+
+    /// Ends a subscription. If nobody else has subscribed since, `unsubscribe` says so to Codex, before anybody can.
+    pub(super) fn release<T>(&self, ended: &Subscription, unsubscribe: impl FnOnce(&ThreadId) -> T) -> Option<T> {
+        let mut known = self.known();
+        if known.get(&ended.thread)?.serial != ended.serial {
+            return None;
+        }
+        known.remove(&ended.thread);
+        Some(unsubscribe(&ended.thread))
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<ThreadId, Subscriber>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of(&self, thread: &ThreadId) -> Option<mpsc::Sender<ThreadEvent>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.get(thread)?.is_closed() {
+        let mut known = self.known();
+        if known.get(thread)?.events.is_closed() {
             known.remove(thread);
         }
-        known.get(thread).cloned()
+        known.get(thread).map(|subscriber| subscriber.events.clone())
     }
 
     /// Tells every subscriber that the app-server is gone.
     pub(super) async fn lost(&self, why: &Arc<str>) {
-        let all: Vec<_> = self.known.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+        let all: Vec<_> = self.known().drain().collect();
         for (_, subscriber) in all {
-            subscriber.send(ThreadEvent::Lost(why.clone())).await.ok();
+            subscriber.events.send(ThreadEvent::Lost(why.clone())).await.ok();
         }
     }
 

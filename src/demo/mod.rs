@@ -1,2 +1,4 @@
-//! A world to try the server in without an account.
+//! A world to try the server in: a scripted model instead of an account, directories of its own, a client.
 pub mod model;
+pub mod play;
+pub mod world;

@@ -1,0 +1,70 @@
+//! Errors for people: what failed, why, what to do, and the exit code.
+
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+use crate::serve::ServeError;
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The settings.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The server.
+    #[error("{0}")]
+    Serve(#[from] ServeError),
+    /// No home directory.
+    #[error("no home directory is known")]
+    NoHome,
+    /// The current directory is gone.
+    #[error("the current directory cannot be read: {0}")]
+    NoDirectory(std::io::Error),
+    /// The system refuses what every program needs.
+    #[error("the runtime cannot be started: {0}")]
+    Runtime(std::io::Error),
+    /// Output that cannot be written.
+    #[error("the output cannot be written: {0}")]
+    Output(std::io::Error),
+    /// The demo.
+    #[error("the demo failed: {0}")]
+    Demo(String),
+}
+
+impl CliError {
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            CliError::Config(_) => Some("`atm-agent-mcp config` shows every value and where it comes from"),
+            CliError::Serve(ServeError::Resume(_)) => {
+                Some("start without --resume; agent_sessions lists who can be continued")
+            }
+            CliError::Serve(ServeError::Handshake(_)) => Some(
+                "this command speaks MCP on stdin and stdout; it is started by a client: claude mcp add codex -- atm-agent-mcp serve",
+            ),
+            CliError::NoHome => Some("set HOME, or ATM_HOME to the directory that stands for it"),
+            CliError::Demo(_) => Some("ATM_LOG=debug atm-agent-mcp demo shows what Codex says"),
+            CliError::NoDirectory(_) | CliError::Runtime(_) | CliError::Output(_) => None,
+        }
+    }
+
+    /// 2 for what the caller can mend in its settings or arguments, 1 for the rest.
+    fn code(&self) -> u8 {
+        match self {
+            CliError::Config(_) | CliError::NoHome => 2,
+            CliError::Serve(_)
+            | CliError::Demo(_)
+            | CliError::NoDirectory(_)
+            | CliError::Runtime(_)
+            | CliError::Output(_) => 1,
+        }
+    }
+
+    /// Tells the person at the terminal.
+    pub(super) fn report(&self) -> ExitCode {
+        eprintln!("Error: {self}");
+        if let Some(hint) = self.hint() {
+            eprintln!("Hint: {hint}");
+        }
+        ExitCode::from(self.code())
+    }
+}

@@ -1,0 +1,49 @@
+//! The command line: one file a subcommand.
+
+mod config;
+mod demo;
+pub mod error;
+mod log;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An MCP server that runs a team of Codex agents.
+///
+/// Register it with Claude Code: claude mcp add codex -- atm-agent-mcp serve
+#[derive(Debug, Parser)]
+#[command(name = "atm-agent-mcp", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Config(config::Args),
+    Demo(demo::Args),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = runtime.map_err(error::CliError::Runtime).and_then(|runtime| {
+        log::start();
+        let done = match command {
+            Command::Serve(args) => runtime.block_on(serve::run(args)),
+            Command::Config(args) => config::run(&args),
+            Command::Demo(args) => runtime.block_on(demo::run(args)),
+        };
+        // A thread that waits for stdin waits for ever.
+        runtime.shutdown_background();
+        done
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(),
+    }
+}

@@ -1,0 +1,46 @@
+//! `serve`: the MCP server on stdin and stdout.
+
+use crate::cli::error::CliError;
+use crate::config::{self, ServeFlags};
+use crate::home::Home;
+use crate::serve::{Resume, Serve};
+
+/// Serve MCP on stdin and stdout
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    flags: ServeFlags,
+}
+
+pub(super) async fn run(Args { flags }: Args) -> Result<(), CliError> {
+    let home = Home::find().ok_or(CliError::NoHome)?;
+    let cwd = std::env::current_dir().map_err(CliError::NoDirectory)?;
+    let env = |name: &str| std::env::var(name).ok();
+    let loaded = config::load(&config::Sources { flags: &flags, env: &env, cwd: &cwd, home: &home })?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let resume = flags.resume.map(|who| who.map_or(Resume::Last, Resume::Named));
+    let serve = Serve { settings: loaded.settings, home, own_directory: cwd, resume };
+    Ok(serve.run(tokio::io::stdin(), tokio::io::stdout(), asked_to_stop()).await?)
+}
+
+/// Comes when the system or the user asks the program to end.
+#[cfg(unix)]
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut hup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = hup.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Comes when the user asks the program to end.
+#[cfg(not(unix))]
+async fn asked_to_stop() {
+    tokio::signal::ctrl_c().await.ok();
+}

@@ -1,0 +1,122 @@
+//! The demo: two named agents of real Codex, a reply, a restart and a resume, told as a timeline.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rmcp::model::CallToolResult;
+use serde_json::{Value, json};
+
+use super::model::spoken;
+use super::world::{Client, World};
+use crate::codex::program;
+
+/// Plays it with `codex`, else with the one on PATH; the timeline goes to `out`.
+pub async fn play(codex: Option<&Path>, out: &mut (dyn Write + Send)) -> Result<(), String> {
+    let codex = program::find(codex).map_err(|error| error.to_string())?;
+    let itself = std::env::current_exe().map_err(|error| format!("this program cannot find itself: {error}"))?;
+    let world = World::new(spoken).await.map_err(|error| format!("no temporary world: {error}"))?;
+    let mut stage = Stage { world, itself, codex, since: Instant::now(), out };
+    stage.tell("demo", "real Codex, a scripted model on this machine, everything in a temporary directory")?;
+    let played = stage.play().await;
+    match &played {
+        Ok(()) => stage.tell("done", "two agents, four turns, one restart; nothing was kept")?,
+        Err(why) => stage.tell("failed", why)?,
+    }
+    played
+}
+
+struct Stage<'a> {
+    world: World,
+    itself: PathBuf,
+    codex: PathBuf,
+    since: Instant,
+    out: &'a mut (dyn Write + Send),
+}
+
+impl Stage<'_> {
+    async fn play(&mut self) -> Result<(), String> {
+        let client = self.open().await?;
+        let ana =
+            self.turn(&client, "codex", "ana", json!({"identity": "ana", "prompt": "SAY Hello, I am ana."})).await?;
+        expect(&ana, "Hello, I am ana.")?;
+        let run = "RUN echo made in the sandbox > note.txt && cat note.txt";
+        let ben = json!({"identity": "ben", "prompt": run, "sandbox": "workspace-write", "approval-policy": "never"});
+        let ben = self.turn(&client, "codex", "ben", ben).await?;
+        expect(&ben, "made in the sandbox")?;
+        if !self.world.project().join("note.txt").is_file() {
+            return Err("ben's command has written no file".to_owned());
+        }
+        let reply = json!({"identity": "ana", "prompt": "SAY I am still ana, in the same thread."});
+        let again = self.turn(&client, "codex-reply", "ana", reply).await?;
+        expect(&again, "I am still ana, in the same thread.")?;
+        expect_same_thread(&ana, &again)?;
+
+        let left = client.leave().await.map_err(|error| format!("the server cannot be waited for: {error}"))?;
+        self.tell("server", &format!("stopped ({left}); its Codex with it"))?;
+        let client = self.open().await?;
+        let resume = json!({"agent_id": field(&ben, "agent_id"), "prompt": "SAY I remember the note."});
+        let resumed = self.turn(&client, "codex", "ben", resume).await?;
+        expect(&resumed, "I remember the note.")?;
+        expect_same_thread(&ben, &resumed)?;
+        let heard =
+            self.world.model().requests().pop().map(|request| request.texts("user").join("\n")).unwrap_or_default();
+        if !heard.contains("made in the sandbox") {
+            return Err("the resumed thread has lost its history".to_owned());
+        }
+        self.tell("ben", "the model was given the whole history of before the restart")?;
+        client.leave().await.map_err(|error| format!("the server cannot be waited for: {error}"))?;
+        Ok(())
+    }
+
+    async fn open(&mut self) -> Result<Client, String> {
+        let mut command = self.world.command(&self.itself, &self.codex);
+        command.args(["serve", "--team", "demo"]);
+        let client = Client::start(command).await?;
+        self.tell("server", "atm-agent-mcp serve --team demo; an MCP client is connected")?;
+        Ok(client)
+    }
+
+    async fn turn(
+        &mut self,
+        client: &Client,
+        tool: &'static str,
+        agent: &str,
+        arguments: Value,
+    ) -> Result<CallToolResult, String> {
+        let prompt = arguments["prompt"].as_str().unwrap_or_default().to_owned();
+        self.tell(agent, &format!("{tool} <- {prompt}"))?;
+        let result = client.call(tool, arguments).await.map_err(|error| error.to_string())?;
+        let answer = field(&result, "content");
+        if result.is_error == Some(true) {
+            return Err(format!("{tool} for {agent}: {answer}"));
+        }
+        self.tell(agent, &format!("{:width$} -> {}", "", answer.trim(), width = tool.len()))?;
+        Ok(result)
+    }
+
+    fn tell(&mut self, who: &str, what: &str) -> Result<(), String> {
+        let seconds = self.since.elapsed().as_secs_f32();
+        writeln!(self.out, "{seconds:6.2} s  {who:<7} {what}")
+            .map_err(|error| format!("the timeline cannot be written: {error}"))
+    }
+}
+
+fn field(result: &CallToolResult, name: &str) -> String {
+    let value = result.structured_content.as_ref().and_then(|structure| structure[name].as_str());
+    value.unwrap_or_default().to_owned()
+}
+
+fn expect(result: &CallToolResult, answer: &str) -> Result<(), String> {
+    match field(result, "content") {
+        content if content.trim() == answer => Ok(()),
+        other => Err(format!("expected the answer {answer:?}, got {other:?}")),
+    }
+}
+
+fn expect_same_thread(before: &CallToolResult, after: &CallToolResult) -> Result<(), String> {
+    match (field(before, "threadId"), field(after, "threadId")) {
+        (one, other) if one == other && !one.is_empty() => Ok(()),
+        (one, other) => Err(format!("the thread should be the same, but was {one} and is {other}")),
+    }
+}

@@ -1,0 +1,245 @@
+//! The client's stdin and stdout: one JSON-RPC message a line, and an error answer to what is none.
+//!
+//! rmcp's own transport drops a line that is no JSON, or longer than 16 MiB, without a word; the caller of a request
+//! in it would wait for ever. This one says what was wrong.
+
+use std::io;
+
+use rmcp::RoleServer;
+use rmcp::model::{ClientRequest, GetMeta, JsonRpcMessage};
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// The longest line that is read, in bytes. Arguments have smaller limits of their own, with better errors.
+const LINE_MAX: usize = 64 * 1024 * 1024;
+/// How many messages wait on their way in and out. When they are full, the client waits, or we wait for it: neither
+/// side of the door waits for the other.
+const DEPTH: usize = 256;
+
+/// The two pipes, each owned by a task.
+#[derive(Debug)]
+pub struct Door {
+    incoming: mpsc::Receiver<RxJsonRpcMessage<RoleServer>>,
+    outgoing: Option<mpsc::Sender<Vec<u8>>>,
+    reader: JoinHandle<()>,
+    writer: JoinHandle<()>,
+}
+
+impl Door {
+    /// Opens it on a pair of pipes.
+    pub fn open<R, W>(reader: R, writer: W) -> Door
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        let (to_client, outgoing) = mpsc::channel(DEPTH);
+        let (from_client, incoming) = mpsc::channel(DEPTH);
+        let reader = tokio::spawn(read(BufReader::with_capacity(64 * 1024, reader), from_client, to_client.clone()));
+        let writer = tokio::spawn(write(writer, outgoing));
+        Door { incoming, outgoing: Some(to_client), reader, writer }
+    }
+}
+
+impl Transport<RoleServer> for Door {
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = Result<(), io::Error>> + Send + 'static {
+        let outgoing = self.outgoing.clone();
+        async move {
+            let closed = || io::Error::new(io::ErrorKind::NotConnected, "the client is gone");
+            let line = serde_json::to_vec(&message)?;
+            outgoing.ok_or_else(closed)?.send(line).await.map_err(|_| closed())
+        }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        self.incoming.recv().await
+    }
+
+    async fn close(&mut self) -> Result<(), io::Error> {
+        self.reader.abort();
+        (&mut self.reader).await.ok();
+        self.outgoing = None;
+        (&mut self.writer).await.ok();
+        Ok(())
+    }
+}
+
+async fn write(mut writer: impl AsyncWrite + Unpin, mut outgoing: mpsc::Receiver<Vec<u8>>) {
+    while let Some(mut line) = outgoing.recv().await {
+        line.push(b'\n');
+        if let Err(error) = async { writer.write_all(&line).await.and(writer.flush().await) }.await {
+            return tracing::debug!(%error, "the client reads no more");
+        }
+    }
+}
+
+async fn read(
+    mut reader: impl AsyncBufRead + Unpin,
+    from_client: mpsc::Sender<RxJsonRpcMessage<RoleServer>>,
+    to_client: mpsc::Sender<Vec<u8>>,
+) {
+    let mut line = Vec::new();
+    let mut opened = false;
+    loop {
+        line.clear();
+        let message = match read_line(&mut reader, &mut line).await {
+            Ok(Line::End) => return,
+            Ok(Line::Whole) => understand(line.trim_ascii()),
+            Ok(Line::TooLong) => Err(refusal(
+                -32600,
+                &Value::Null,
+                &format!("the line is longer than {LINE_MAX} bytes and was not read"),
+            )),
+            Err(error) => return tracing::warn!(%error, "stdin cannot be read"),
+        };
+        let taken = match message {
+            Ok(None) => true,
+            Ok(Some(message)) => {
+                opened |= opens(&message);
+                // Before the client has opened the session there is nobody whom a notification could concern.
+                let passes = opened || matches!(*message, JsonRpcMessage::Request(_));
+                !passes || from_client.send(*message).await.is_ok()
+            }
+            Err(answer) => to_client.send(answer).await.is_ok(),
+        };
+        if !taken {
+            return;
+        }
+    }
+}
+
+enum Line {
+    Whole,
+    TooLong,
+    End,
+}
+
+/// Reads to the end of a line, keeping at most [`LINE_MAX`] bytes of it.
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<Line> {
+    let mut too_long = false;
+    loop {
+        let available = reader.fill_buf().await?;
+        if available.is_empty() {
+            return Ok(if line.is_empty() { Line::End } else { Line::Whole });
+        }
+        let end = available.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(available.len(), |end| end + 1);
+        too_long |= line.len() + taken > LINE_MAX;
+        if too_long {
+            line.clear();
+            line.shrink_to(DEPTH);
+        } else {
+            line.extend_from_slice(&available[..taken]);
+        }
+        reader.consume(taken);
+        if end.is_some() {
+            return Ok(if too_long { Line::TooLong } else { Line::Whole });
+        }
+    }
+}
+
+/// Whether this message opens the session: an `initialize`, or a request that names its protocol version.
+fn opens(message: &RxJsonRpcMessage<RoleServer>) -> bool {
+    match message {
+        JsonRpcMessage::Request(request) => match &request.request {
+            ClientRequest::InitializeRequest(_) => true,
+            ClientRequest::DiscoverRequest(_) | ClientRequest::PingRequest(_) => false,
+            other => other.get_meta().protocol_version().is_some(),
+        },
+        _ => false,
+    }
+}
+
+type Understood = Result<Option<Box<RxJsonRpcMessage<RoleServer>>>, Vec<u8>>;
+
+/// Reads one line; what cannot be read becomes the line that says so.
+fn understand(line: &[u8]) -> Understood {
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let error = match serde_json::from_slice(line) {
+        Ok(message) => return Ok(Some(Box::new(message))),
+        Err(error) => error,
+    };
+    let Ok(shape) = serde_json::from_slice::<Shape>(line) else {
+        let why = match std::str::from_utf8(line) {
+            Err(_) => "the line is not UTF-8".to_owned(),
+            Ok(_) if !error.is_data() => format!("the line is not JSON: {error}"),
+            Ok(_) => "the line is not a JSON-RPC 2.0 message: an object with jsonrpc, method and params".to_owned(),
+        };
+        return Err(refusal(if error.is_data() { -32600 } else { -32700 }, &Value::Null, &why));
+    };
+    match shape {
+        // A notification is never answered, and one that we do not know is nothing to us.
+        Shape { id: None, method: Some(_) } => Ok(None),
+        Shape { id, method } => {
+            let why = match method {
+                Some(method) => format!("the request {method:?} is not of the form that JSON-RPC 2.0 and MCP give it"),
+                None => "the line is not a JSON-RPC 2.0 message: an object with jsonrpc, method and params".to_owned(),
+            };
+            Err(refusal(-32600, &id.unwrap_or_default(), &why))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Shape {
+    id: Option<Value>,
+    method: Option<String>,
+}
+
+fn refusal(code: i32, id: &Value, message: &str) -> Vec<u8> {
+    let id = if id.is_string() || id.is_number() { id } else { &Value::Null };
+    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } }).to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &[u8]) -> Value {
+        serde_json::from_slice(&understand(line).unwrap_err()).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_message_is_told_why_and_nothing_else_happens() {
+        assert_eq!(refused(b"nonsense")["error"]["code"], -32700);
+        assert_eq!(refused(b"{\"jsonrpc\":\"2.0\",")["error"]["code"], -32700);
+        assert!(refused(b"\xff\xfe")["error"]["message"].as_str().unwrap().contains("UTF-8"));
+        assert_eq!(refused(b"[]")["error"]["code"], -32600);
+        assert_eq!(refused(b"{}")["error"]["code"], -32600);
+        let wrong = refused(br#"{"jsonrpc":"1.0","id":7,"method":"tools/list"}"#);
+        assert_eq!((wrong["error"]["code"].as_i64(), wrong["id"].as_i64()), (Some(-32600), Some(7)));
+    }
+
+    #[test]
+    fn a_notification_that_we_do_not_know_is_nothing_to_us() {
+        assert!(understand(br#"{"jsonrpc":"2.0","method":"notifications/invented","params":{}}"#).is_ok());
+        assert!(matches!(understand(b""), Ok(None)));
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_refused_and_the_next_one_is_read() {
+        let mut text = vec![b'x'; LINE_MAX + 1];
+        text.extend_from_slice(b"\n{}\nlast");
+        let mut reader = BufReader::new(text.as_slice());
+        let mut line = Vec::new();
+        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Line::TooLong)));
+        line.clear();
+        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Line::Whole)));
+        assert_eq!(line, b"{}\n");
+        line.clear();
+        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Line::Whole)));
+        line.clear();
+        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Line::End)));
+    }
+}

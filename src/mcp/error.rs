@@ -1,0 +1,62 @@
+//! An error that a model reads: one sentence on what failed and what to do, and a word for programs.
+
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde_json::{Map, Value, json};
+
+use crate::session::RosterError;
+
+/// A call that cannot be done. The codes are those of atm-agent-mcp 0.14.0.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolError {
+    code: &'static str,
+    message: String,
+    more: Map<String, Value>,
+}
+
+impl ToolError {
+    /// Arguments that cannot be used; the message names the argument and what is allowed.
+    pub fn arguments(message: impl Into<String>) -> ToolError {
+        ToolError::new("INVALID_SESSION_PARAMS", message)
+    }
+
+    /// Any other.
+    pub fn new(code: &'static str, message: impl Into<String>) -> ToolError {
+        ToolError { code, message: message.into(), more: Map::new() }
+    }
+
+    /// With a fact that a program may want.
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> ToolError {
+        self.more.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The result that carries it.
+    pub fn into_result(self) -> CallToolResult {
+        let mut fields = self.more;
+        fields.insert("error".into(), json!(self.code));
+        fields.insert("content".into(), json!(self.message));
+        fields.insert("status".into(), json!("error"));
+        let mut result = CallToolResult::error(vec![ContentBlock::text(self.message)]);
+        result.structured_content = Some(Value::Object(fields));
+        result
+    }
+}
+
+impl From<RosterError> for ToolError {
+    fn from(error: RosterError) -> ToolError {
+        let message = error.to_string();
+        match error {
+            RosterError::NameTaken { name, .. } => {
+                ToolError::new("IDENTITY_CONFLICT", message).with("identity", name.as_str())
+            }
+            RosterError::TooMany { limit, .. } => ToolError::new("MAX_SESSIONS_EXCEEDED", message).with("max", limit),
+            RosterError::NotFound(_) => ToolError::new("SESSION_NOT_FOUND", message),
+            RosterError::Closed { agent, .. } => {
+                ToolError::new("SESSION_CLOSED", message).with("agent_id", agent.as_str())
+            }
+            RosterError::Files { path, .. } => {
+                ToolError::new("FILES", message).with("path", path.display().to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The client's side: an MCP server on stdin and stdout, of the 2025 revisions and of 2026-07-28.
+//!
+//! rmcp speaks the protocol; this room says which tools there are and what they do. It knows sessions, and neither
+//! Codex nor files.
+
+pub mod args;
+pub mod catalog;
+pub mod door;
+pub mod error;
+mod progress;
+pub mod result;
+pub mod server;
+mod tools;
+
+pub use door::Door;
+pub use server::Server;

@@ -1,0 +1,187 @@
+//! `agent_sessions`, `agent_status`, `agent_interrupt`, `agent_close`: who is there, and the end of what they do.
+
+use std::collections::BTreeMap;
+
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde_json::{Value, json};
+
+use crate::mcp::args::{self, AgentArgs, SessionsArgs, StatusArgs};
+use crate::mcp::error::ToolError;
+use crate::mcp::server::Shared;
+use crate::session::{Found, Handle, Record, Transport, Who};
+
+/// How many agents one listing names.
+const LISTED_MAX: usize = 200;
+
+pub(super) fn sessions(shared: &Shared, args: &SessionsArgs) -> Result<CallToolResult, ToolError> {
+    let live = shared.roster.live();
+    let records = shared.roster.records();
+    let kept = records.iter().filter(|record| !live.iter().any(|handle| *handle.agent() == record.agent_id));
+    let kept: Vec<Value> =
+        kept.filter(|record| args.include_closed || !record.closed).map(|r| of_record(r, shared)).collect();
+    let mut sessions: Vec<Value> = live.iter().map(|handle| of_handle(handle, &records, shared)).collect();
+    sessions.extend(kept);
+    let total = sessions.len();
+    sessions.truncate(LISTED_MAX);
+    let lines: Vec<String> = sessions.iter().map(line).collect();
+    let text = match lines.as_slice() {
+        [] => "No agents yet. Start one with codex.".to_owned(),
+        lines if total > LISTED_MAX => format!("{}\n(the {LISTED_MAX} last active of {total})", lines.join("\n")),
+        lines => lines.join("\n"),
+    };
+    Ok(structured(text, json!({ "sessions": sessions, "total": total })))
+}
+
+pub(super) fn status(shared: &Shared, args: &StatusArgs) -> Result<CallToolResult, ToolError> {
+    if let Some(who) = args::who(args.agent_id.as_deref(), args.identity.as_deref(), args.thread_id.as_deref(), None)? {
+        let one = match shared.roster.find(&who)? {
+            Found::Live(handle) => of_handle(&handle, &shared.roster.records(), shared),
+            Found::Kept(record) => of_record(&record, shared),
+        };
+        return Ok(structured(line(&one), one));
+    }
+    let live = shared.roster.live();
+    let busy = live.iter().filter(|handle| handle.is_busy()).count();
+    let codex = shared.roster.codex();
+    let names: BTreeMap<&str, &str> = live.iter().map(|h| (h.identity().as_str(), h.agent().as_str())).collect();
+    let agents: Vec<Value> = live.iter().map(|handle| of_handle(handle, &[], shared)).collect();
+    let child = codex.as_ref().map(|codex| {
+        let info = codex.info();
+        json!({
+            "version": info.version,
+            "program": info.program,
+            "pid": info.pid,
+            "transport": match info.transport { Transport::Socket => "unix socket", Transport::Pipes => "stdio" },
+            "socket": info.socket,
+        })
+    });
+    let uptime = shared.started.elapsed().as_secs();
+    let started_at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(i64::try_from(uptime).unwrap_or(0));
+    let mut lines = vec![match &codex {
+        Some(codex) => format!("Codex {} runs; {} agents live, {busy} busy.", codex.info().version, live.len()),
+        None => "Codex is not running; it is started by the first codex call.".to_owned(),
+    }];
+    lines.extend(agents.iter().map(line));
+    let status = json!({
+        "child_alive": codex.is_some(),
+        "codex": child,
+        "team": shared.roster.team(),
+        "started_at": started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "uptime_secs": uptime,
+        "active_thread_count": live.len(),
+        "busy_thread_count": busy,
+        "idle_thread_count": live.len() - busy,
+        "max_concurrent_threads": shared.settings.max_concurrent_threads,
+        "identity_map": names,
+        "agents": agents,
+    });
+    Ok(structured(lines.join("\n"), status))
+}
+
+pub(super) async fn interrupt(shared: &Shared, args: &AgentArgs) -> Result<CallToolResult, ToolError> {
+    let (who, found) = found(shared, args)?;
+    let Found::Live(handle) = found else {
+        return Err(ToolError::new(
+            "SESSION_NOT_FOUND",
+            format!("{who} is not running; there is nothing to interrupt"),
+        ));
+    };
+    let running = handle.is_busy();
+    handle.interrupt().await;
+    let text = if running {
+        format!("{} is interrupted; its call returns what there is. Go on with codex-reply.", handle.identity())
+    } else {
+        format!("{} had nothing to do.", handle.identity())
+    };
+    Ok(structured(text, json!({ "interrupted": running, "agent_id": handle.agent(), "identity": handle.identity() })))
+}
+
+pub(super) async fn close(shared: &Shared, args: &AgentArgs) -> Result<CallToolResult, ToolError> {
+    let (_, found) = found(shared, args)?;
+    let (agent, identity, was_closed) = match found {
+        Found::Live(handle) => (handle.agent().clone(), handle.identity().clone(), false),
+        Found::Kept(record) => (record.agent_id, record.identity, record.closed),
+    };
+    shared.roster.close(&agent).await;
+    let text = if was_closed {
+        format!("{identity} was closed already.")
+    } else {
+        format!("{identity} is closed; its name is free. Continue it with codex {{\"agent_id\": \"{agent}\"}}.")
+    };
+    Ok(structured(text, json!({ "closed": true, "agent_id": agent, "identity": identity, "status": "closed" })))
+}
+
+fn found(shared: &Shared, args: &AgentArgs) -> Result<(Who, Found), ToolError> {
+    let who = args::who(args.agent_id.as_deref(), args.identity.as_deref(), args.thread_id.as_deref(), None)?;
+    let nobody =
+        || ToolError::arguments("name the agent by one of agent_id, identity, threadId (agent_sessions lists them)");
+    let who = who.ok_or_else(nobody)?;
+    let found = shared.roster.find(&who)?;
+    Ok((who, found))
+}
+
+fn of_handle(handle: &Handle, records: &[Record], shared: &Shared) -> Value {
+    let snapshot = handle.snapshot();
+    let record = records.iter().find(|record| record.agent_id == *handle.agent());
+    json!({
+        "agent_id": handle.agent(),
+        "identity": handle.identity(),
+        "backend": "codex",
+        "backend_id": snapshot.thread,
+        "threadId": snapshot.thread,
+        "team": shared.roster.team(),
+        "status": snapshot.status(),
+        "activity": &*snapshot.activity,
+        "turn_id": snapshot.turn(),
+        "waiting": snapshot.waiting,
+        "results_waiting": handle.has_results(),
+        "model": snapshot.model,
+        "role": record.and_then(|record| record.role.as_deref()),
+        "cwd": record.map(Record::cwd),
+        "turns": snapshot.turns,
+        "tokens": snapshot.tokens,
+        "last_active": snapshot.last_active,
+        "resumable": snapshot.thread.is_some(),
+    })
+}
+
+fn of_record(record: &Record, shared: &Shared) -> Value {
+    json!({
+        "agent_id": record.agent_id,
+        "identity": record.identity,
+        "backend": "codex",
+        "backend_id": record.thread_id,
+        "threadId": record.thread_id,
+        "team": shared.roster.team(),
+        "status": if record.closed { "closed" } else { "resumable" },
+        "model": record.model,
+        "role": record.role,
+        "cwd": record.cwd(),
+        "turns": record.turns,
+        "tokens": record.tokens,
+        "last_active": record.last_active,
+        "resumable": record.thread_id.is_some(),
+    })
+}
+
+/// One agent in one line.
+fn line(agent: &Value) -> String {
+    let text = |key: &str| agent[key].as_str().unwrap_or("-").to_owned();
+    let doing = match agent["activity"].as_str() {
+        Some(activity) if agent["status"] == "running" => format!(" ({activity})"),
+        _ => String::new(),
+    };
+    format!(
+        "{} {}{doing} agent_id={} threadId={}",
+        text("identity"),
+        text("status"),
+        text("agent_id"),
+        text("threadId")
+    )
+}
+
+fn structured(text: String, value: Value) -> CallToolResult {
+    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+    result.structured_content = Some(value);
+    result
+}

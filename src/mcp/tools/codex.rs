@@ -1,0 +1,261 @@
+//! `codex` and `codex-reply`: a turn of a new agent, or of one that is there.
+
+use std::path::{Path, PathBuf};
+
+use rmcp::RoleServer;
+use rmcp::model::CallToolResult;
+use rmcp::service::RequestContext;
+use serde_json::Value;
+
+use crate::config::AgentDefaults;
+use crate::ids::{AgentId, AgentName};
+use crate::mcp::args::{self, CodexArgs, ReplyArgs};
+use crate::mcp::error::ToolError;
+use crate::mcp::progress;
+use crate::mcp::result::{TEXT_MAX, TurnResult};
+use crate::mcp::server::Shared;
+use crate::policy::{ApprovalPolicy, Sandbox};
+use crate::session::{Found, Handle, NewAgent, RosterError, ThreadOptions, Who};
+
+/// The largest prompt file, in bytes: four for each character of a prompt.
+const FILE_MAX: u64 = 4 * args::PROMPT_MAX as u64;
+
+pub(super) async fn codex(
+    shared: &Shared,
+    mut args: CodexArgs,
+    context: &RequestContext<RoleServer>,
+) -> Result<CallToolResult, ToolError> {
+    if args.profile.is_some() {
+        return Err(ToolError::arguments(
+            "argument profile: Codex has no profiles any more. Pass the profile's settings in config, or its model, \
+             sandbox and approval-policy as arguments, or define a role in .atm.toml and pass role.",
+        ));
+    }
+    let defaults =
+        shared.settings.for_role(args.role.as_deref()).map_err(|error| ToolError::arguments(error.to_string()))?;
+    let identity = args.identity.take().map(|name| AgentName::parse(&name)).transpose();
+    let identity = identity.map_err(|error| ToolError::arguments(error.to_string()))?;
+    let cwd = directory(shared, args.cwd.as_deref(), context).await?;
+    let prompt = match (args.prompt.take(), args.agent_file.take()) {
+        (Some(prompt), None) => prompt,
+        (None, Some(file)) => read_prompt(&cwd.join(&file))?,
+        (Some(_), Some(_)) => return Err(ToolError::arguments("give prompt or agent_file, not both")),
+        (None, None) => {
+            return Err(ToolError::arguments(
+                "argument prompt: it is missing; say what the agent is to do (or name a file in agent_file)",
+            ));
+        }
+    };
+    let prompt = args::prompt(prompt)?;
+    let background = args.background;
+    let mut notes: Vec<String> = Vec::new();
+    let given = given_options(shared, &mut args, defaults, &mut notes)?;
+    let handle = match args.agent_id.as_deref() {
+        Some(id) => continued(shared, id, identity.as_ref(), given, args.cwd.is_some().then_some(cwd), &mut notes)?,
+        None => {
+            notes.extend(identity.as_ref().and_then(|name| namesake(shared, name)));
+            let options = ThreadOptions { cwd: Some(cwd.to_string_lossy().into_owned()), ..given };
+            let role = args.role.or_else(|| shared.settings.role.clone());
+            shared.roster.start(NewAgent { identity, role, options })?
+        }
+    };
+    run(shared, &handle, prompt, background, notes, context).await
+}
+
+pub(super) async fn reply(
+    shared: &Shared,
+    args: ReplyArgs,
+    context: &RequestContext<RoleServer>,
+) -> Result<CallToolResult, ToolError> {
+    let missing = || ToolError::arguments("argument prompt: it is missing; say what the agent is to do next");
+    let prompt = args::prompt(args.prompt.ok_or_else(missing)?)?;
+    let who = args::who(
+        args.agent_id.as_deref(),
+        args.identity.as_deref(),
+        args.thread_id.as_deref(),
+        args.conversation_id.as_deref(),
+    )?;
+    let nobody =
+        || ToolError::arguments("name the agent by one of agent_id, identity, threadId (agent_sessions lists them)");
+    let handle = shared.roster.session(&who.ok_or_else(nobody)?)?;
+    run(shared, &handle, prompt, args.background, Vec::new(), context).await
+}
+
+/// Has the agent take a turn, and waits for its end unless it works in the background.
+async fn run(
+    shared: &Shared,
+    handle: &Handle,
+    prompt: String,
+    background: bool,
+    notes: Vec<String>,
+    context: &RequestContext<RoleServer>,
+) -> Result<CallToolResult, ToolError> {
+    let limit = shared.settings.request_timeout;
+    if background {
+        handle.turn_in_background(prompt, limit);
+        handle.opened().await;
+        return Ok(begun(handle, &notes).into_result());
+    }
+    let mut ticket = handle.turn(prompt, limit);
+    let outcome = tokio::select! {
+        outcome = handle.outcome(&mut ticket) => outcome,
+        () = context.ct.cancelled() => {
+            handle.cancel(&ticket).await;
+            handle.outcome(&mut ticket).await
+        }
+        () = progress::tell(handle, context) => unreachable!("it tells for ever"),
+    };
+    Ok(TurnResult::of(&outcome, &notes, TEXT_MAX).into_result())
+}
+
+/// A background turn that has begun, or that could not.
+fn begun(handle: &Handle, notes: &[String]) -> TurnResult {
+    if !handle.is_busy()
+        && let [.., last] = handle.take_results().as_slice()
+    {
+        return TurnResult::of(last, notes, TEXT_MAX);
+    }
+    TurnResult::running(handle, notes)
+}
+
+/// An agent of an earlier time, or a live one, by its id.
+fn continued(
+    shared: &Shared,
+    id: &str,
+    identity: Option<&AgentName>,
+    given: ThreadOptions,
+    cwd: Option<PathBuf>,
+    notes: &mut Vec<String>,
+) -> Result<Handle, ToolError> {
+    let agent = AgentId::parse(id).map_err(|_| ToolError::from(RosterError::NotFound(who_typed(id))));
+    let given = ThreadOptions { cwd: cwd.map(|cwd| cwd.to_string_lossy().into_owned()), ..given };
+    match shared.roster.find(&Who::Agent(agent?))? {
+        Found::Live(handle) => {
+            if given != ThreadOptions::default() {
+                notes.push(
+                    "The agent is live: its model, sandbox, approval policy and other settings stay as they are."
+                        .into(),
+                );
+            }
+            Ok(handle)
+        }
+        Found::Kept(mut record) => {
+            if let Some(identity) = identity {
+                record.identity = identity.clone();
+                record.named = true;
+            }
+            let kept = std::mem::take(&mut record.options);
+            record.options = ThreadOptions {
+                cwd: given.cwd.or(kept.cwd),
+                model: given.model.or(kept.model),
+                sandbox: given.sandbox.or(kept.sandbox),
+                approval_policy: given.approval_policy.or(kept.approval_policy),
+                base_instructions: given.base_instructions.or(kept.base_instructions),
+                developer_instructions: given.developer_instructions.or(kept.developer_instructions),
+                config: kept.config.into_iter().chain(given.config).collect(),
+            };
+            Ok(shared.roster.resume(*record)?)
+        }
+    }
+}
+
+/// An id that no agent can have, as it was typed.
+fn who_typed(id: &str) -> Who {
+    let plain: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(80).collect();
+    crate::ids::ThreadId::parse(&plain).map_or_else(|_| Who::Agent(AgentId::new()), Who::Thread)
+}
+
+/// A hint at an agent of an earlier time that had the same name.
+fn namesake(shared: &Shared, name: &AgentName) -> Option<String> {
+    match shared.roster.find(&Who::Name(name.clone())) {
+        Ok(Found::Kept(record)) => Some(format!(
+            "An earlier agent was called {name} too; it can be continued with codex {{\"agent_id\": \"{}\"}}.",
+            record.agent_id
+        )),
+        _ => None,
+    }
+}
+
+/// What this call and the settings give the thread; what nobody set is left to Codex.
+fn given_options(
+    shared: &Shared,
+    args: &mut CodexArgs,
+    defaults: AgentDefaults,
+    notes: &mut Vec<String>,
+) -> Result<ThreadOptions, ToolError> {
+    let named = |argument: &str, error: String| ToolError::arguments(format!("argument {argument}: {error}"));
+    let sandbox = args.sandbox.as_deref().map(Sandbox::parse).transpose();
+    let sandbox = sandbox.map_err(|error| named("sandbox", error.to_string()))?.or(defaults.sandbox);
+    let retired = args.approval_policy.as_deref() == Some(ApprovalPolicy::RETIRED);
+    let approval_policy = args.approval_policy.as_deref().map(ApprovalPolicy::parse).transpose();
+    let approval_policy = approval_policy.map_err(|error| named("approval-policy", error.to_string()))?;
+    if retired {
+        notes.push("approval-policy on-failure is not known to Codex any more; it was taken as on-request.".into());
+    } else if approval_policy.is_none()
+        && let Some(note) = defaults.note
+    {
+        notes.push(note.to_string());
+    }
+    let mut config = std::mem::take(&mut args.config);
+    let effort = args.reasoning_effort.take().or(defaults.reasoning_effort);
+    let mut also = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            config.insert(key.to_owned(), value);
+        }
+    };
+    also("model_reasoning_effort", effort.map(Value::from));
+    also("compact_prompt", args.compact_prompt.take().map(Value::from));
+    also("features.multi_agent", shared.settings.subagents.then_some(Value::from(true)));
+    let file = |path: &Option<PathBuf>| path.as_deref().map(read_prompt).transpose();
+    let base_instructions = match args.base_instructions.take() {
+        Some(own) => Some(own),
+        None => file(&shared.settings.base_prompt_file)?,
+    };
+    let extra = file(&shared.settings.extra_instructions_file)?;
+    let own = args.developer_instructions.take();
+    let developer_instructions = match (own, extra) {
+        (Some(own), Some(extra)) => Some(format!("{own}\n\n{extra}")),
+        (own, extra) => own.or(extra),
+    };
+    Ok(ThreadOptions {
+        cwd: None,
+        model: args.model.take().or(defaults.model),
+        sandbox,
+        approval_policy: approval_policy.or(defaults.approval_policy),
+        base_instructions,
+        developer_instructions,
+        config,
+    })
+}
+
+/// The working directory, which must be there.
+async fn directory(
+    shared: &Shared,
+    cwd: Option<&str>,
+    context: &RequestContext<RoleServer>,
+) -> Result<PathBuf, ToolError> {
+    let given = Path::new(cwd.unwrap_or("."));
+    let path = if given.is_absolute() { given.to_owned() } else { shared.base(&context.peer).await.join(given) };
+    let path = path.components().collect::<PathBuf>();
+    if path.is_dir() {
+        return Ok(path);
+    }
+    Err(ToolError::arguments(format!("argument cwd: {} is not a directory that is there", path.display()))
+        .with("path", path.display().to_string()))
+}
+
+/// The text of a file that holds a prompt or instructions.
+fn read_prompt(path: &Path) -> Result<String, ToolError> {
+    let failed = |why: String| {
+        ToolError::new("AGENT_FILE_NOT_FOUND", format!("the file {} cannot be read: {why}", path.display()))
+            .with("path", path.display().to_string())
+    };
+    let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
+    if !size.is_file() {
+        return Err(failed("it is not a file".into()));
+    }
+    if size.len() > FILE_MAX {
+        return Err(failed(format!("it has {} bytes, at most {FILE_MAX} are allowed", size.len())));
+    }
+    std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
+}

@@ -1,0 +1,39 @@
+//! A tool a function: from arguments to a result, or to an error that a model can act on.
+
+mod agents;
+mod codex;
+mod read;
+mod wait;
+
+use rmcp::RoleServer;
+use rmcp::model::{CallToolResult, JsonObject};
+use rmcp::service::RequestContext;
+
+use super::args::parse;
+use super::catalog;
+use super::error::ToolError;
+use super::server::{Shared, shown};
+
+/// Calls the tool of that name.
+pub(super) async fn call(
+    shared: &Shared,
+    name: &str,
+    arguments: Option<JsonObject>,
+    context: &RequestContext<RoleServer>,
+) -> Result<CallToolResult, ToolError> {
+    match name {
+        "codex" => codex::codex(shared, parse(arguments)?, context).await,
+        "codex-reply" => codex::reply(shared, parse(arguments)?, context).await,
+        "agent_wait" => wait::wait(shared, parse(arguments)?, context).await,
+        "agent_sessions" => agents::sessions(shared, &parse(arguments)?),
+        "agent_status" => agents::status(shared, &parse(arguments)?),
+        "agent_read" => read::read(shared, &parse(arguments)?).await,
+        "agent_interrupt" => agents::interrupt(shared, &parse(arguments)?).await,
+        "agent_close" => agents::close(shared, &parse(arguments)?).await,
+        unknown => {
+            let known: Vec<_> = catalog::tools().into_iter().map(|tool| tool.name).collect();
+            let message = format!("Unknown tool '{}'. The tools are: {}.", shown(unknown), known.join(", "));
+            Err(ToolError::new("UNKNOWN_TOOL", message))
+        }
+    }
+}

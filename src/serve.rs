@@ -1,0 +1,122 @@
+//! A running server: builds the rooms, joins them, and takes them down in order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::service::{ServerInitializeError, serve_server};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::codex::{Codex, Launch, run_dir};
+use crate::config::Settings;
+use crate::home::Home;
+use crate::ids::{AgentId, AgentName};
+use crate::mcp::{Door, Server};
+use crate::session::{Roster, RosterError, Setup, Who};
+
+/// How long Codex may take to start and answer: a tool call says within 15 s that it does not.
+const START_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct Serve {
+    /// The settings.
+    pub settings: Settings,
+    /// Where things are kept.
+    pub home: Home,
+    /// Where relative directories begin if the client has no root.
+    pub own_directory: PathBuf,
+    /// The agent to continue at once.
+    pub resume: Option<Resume>,
+}
+
+/// Which agent is continued at the start.
+#[derive(Debug, Clone)]
+pub enum Resume {
+    /// The one that was active last.
+    Last,
+    /// By its id or its name.
+    Named(String),
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Nobody to continue.
+    #[error("no agent to resume: {0}")]
+    Resume(String),
+    /// The client said something else than hello.
+    #[error("the client did not open a session: {0}")]
+    Handshake(String),
+}
+
+impl Serve {
+    /// Serves one client on a pair of pipes until it leaves, or `stop` comes.
+    pub async fn run<R, W>(self, reader: R, writer: W, stop: impl Future<Output = ()>) -> Result<(), ServeError>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        let Serve { settings, home, own_directory, resume } = self;
+        let program = settings.codex_bin.clone();
+        let codex = Arc::new(Codex::new(Launch { program, home: home.clone(), deadline: START_DEADLINE }));
+        let setup = Setup {
+            team: settings.team.clone(),
+            dir: home.team(&settings.team),
+            default_name: settings.identity.clone().unwrap_or_else(default_name),
+            limit: settings.max_concurrent_threads,
+        };
+        let roster = Arc::new(Roster::new(setup, codex.clone()));
+        if let Some(resume) = resume {
+            continue_one(&roster, &resume)?;
+        }
+        let sweeping = tokio::task::spawn_blocking(move || run_dir::sweep(&home));
+        let server = Server::new(roster.clone(), settings, own_directory);
+        let served = tokio::select! {
+            served = attend(server, Door::open(reader, writer)) => served,
+            () = stop => Ok(()),
+        };
+        roster.park_all().await;
+        codex.shutdown().await;
+        if let Ok(Err(error)) = sweeping.await {
+            tracing::warn!(%error, "what dead servers left cannot be cleared away");
+        }
+        served
+    }
+}
+
+fn default_name() -> AgentName {
+    AgentName::parse("codex").unwrap_or_else(|_| unreachable!("codex is a name"))
+}
+
+async fn attend(server: Server, door: Door) -> Result<(), ServeError> {
+    match serve_server(server, door).await {
+        Ok(running) => {
+            running.waiting().await.ok();
+            Ok(())
+        }
+        // A client that leaves before it has said anything has not asked for anything.
+        Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+        Err(error) => Err(ServeError::Handshake(error.to_string())),
+    }
+}
+
+fn continue_one(roster: &Roster, resume: &Resume) -> Result<(), ServeError> {
+    let who = match resume {
+        Resume::Last => {
+            let last = roster.records().into_iter().find(|record| record.thread_id.is_some() && !record.closed);
+            let none = || ServeError::Resume(format!("the team {} has none that could be continued", roster.team()));
+            Who::Agent(last.ok_or_else(none)?.agent_id)
+        }
+        Resume::Named(name) => AgentId::parse(name)
+            .map(Who::Agent)
+            .or_else(|_| AgentName::parse(name).map(Who::Name))
+            .map_err(|error| ServeError::Resume(error.to_string()))?,
+    };
+    let resumed = match roster.find(&who) {
+        Ok(crate::session::Found::Kept(record)) => roster.resume(*record).map(drop),
+        Ok(crate::session::Found::Live(_)) => Ok(()),
+        Err(error) => Err(error),
+    };
+    resumed.map_err(|error: RosterError| ServeError::Resume(error.to_string()))
+}

@@ -1,0 +1,405 @@
+//! One agent, alive: carries inputs to its rules and does what they say.
+//!
+//! The loop never waits for Codex. What it asks of Codex runs beside it and comes back as a message; so events are
+//! always taken, and a slow answer holds up nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::context;
+use super::handle::{Command, Farewell, Outbox, Reply, Snapshot};
+use super::opening::{self, Opened};
+use super::outcome::{End, Outcome};
+use super::record::Record;
+use super::state::{CallId, Effect, Ending, Input, Rules, State, Stop};
+use super::turn::{Progress, activity, one_line};
+use crate::codex::event::ThreadEvent;
+use crate::codex::wire::Turn;
+use crate::codex::{Client, Codex, Subscription};
+use crate::home::TeamDir;
+use crate::ids::ThreadId;
+
+/// How long a turn may take to end when its session is closed.
+const LAST_TURN: Duration = Duration::from_secs(2);
+
+/// One agent's live side.
+pub(super) struct Actor {
+    pub(super) rules: Rules,
+    pub(super) codex: Arc<Codex>,
+    pub(super) dir: TeamDir,
+    pub(super) record: Record,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) snapshot: watch::Sender<Snapshot>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) live: Option<Live>,
+    pub(super) calls: HashMap<CallId, Waiting>,
+    pub(super) turn: Option<Progress>,
+    pub(super) ended: Option<Turn>,
+    pub(super) activity: Arc<str>,
+    pub(super) answered: u64,
+    pub(super) notes: Vec<String>,
+    pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
+    pub(super) saving: Saving,
+    pub(super) give_up: Option<Instant>,
+    pub(super) farewell: Option<(Farewell, Vec<oneshot::Sender<()>>)>,
+}
+
+/// The thread, open.
+pub(super) struct Live {
+    client: Client,
+    thread: ThreadId,
+    events: Subscription,
+}
+
+/// A call that has not ended.
+pub(super) struct Waiting {
+    prompt: String,
+    limit: Option<Duration>,
+    reply: Reply,
+}
+
+/// Whether the record on disk is behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Saving {
+    UpToDate,
+    Behind,
+    UnderWay,
+    UnderWayAndBehind,
+}
+
+/// What was done beside the loop.
+pub(super) enum Done {
+    Opened(Result<Opened, Arc<str>>),
+    Asked { call: CallId, told: Option<String>, result: Result<(), Arc<str>> },
+    Saved,
+    Nothing,
+}
+
+impl Actor {
+    /// Runs to the session's end.
+    pub(super) async fn run(mut self, first: Effect) {
+        self.perform(first);
+        while *self.rules.state() != State::Closed {
+            self.publish();
+            self.save_if_behind();
+            let until = self.turn.as_ref().and_then(|turn| turn.until);
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => self.end(Farewell::Park, None),
+                },
+                Some(done) = self.work.next(), if !self.work.is_empty() => self.take(done),
+                event = next_event(&mut self.live) => self.happened(event),
+                () = at(self.give_up) => self.input(Input::GiveUp),
+                () = at(until) => {
+                    if let Some(turn) = &mut self.turn {
+                        turn.until = None;
+                    }
+                    self.input(Input::Stop(Stop::TimedOut));
+                }
+            }
+        }
+        self.retire().await;
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Turn { call, prompt, limit, reply } => {
+                self.calls.insert(call, Waiting { prompt, limit, reply });
+                self.input(Input::Call(call));
+            }
+            Command::Cancel(call) => self.input(Input::Cancel(call)),
+            Command::Interrupt => self.input(Input::Stop(Stop::Interrupted)),
+            Command::End { farewell, done } => self.end(farewell, Some(done)),
+        }
+    }
+
+    fn end(&mut self, farewell: Farewell, done: Option<oneshot::Sender<()>>) {
+        let (kept, waiting) = self.farewell.get_or_insert_with(|| (farewell, Vec::new()));
+        if farewell == Farewell::Close {
+            *kept = Farewell::Close;
+        }
+        waiting.extend(done);
+        self.give_up.get_or_insert_with(|| Instant::now() + LAST_TURN);
+        self.input(Input::Close);
+    }
+
+    fn take(&mut self, done: Done) {
+        match done {
+            Done::Opened(Ok(Opened { client, thread, events, model, context, note })) => {
+                self.record.thread_id = Some(thread.clone());
+                self.record.model = model.or(self.record.model.take());
+                self.record.socket.clone_from(&client.info().socket);
+                self.record.context = Some(context);
+                self.notes.extend(note);
+                self.live = Some(Live { client, thread, events });
+                self.input(Input::Opened);
+            }
+            Done::Opened(Err(why)) => self.input(Input::NotOpened(why)),
+            Done::Asked { call, told, result } => {
+                if told.is_some() {
+                    self.record.context = told;
+                }
+                if let Err(why) = result {
+                    self.input(Input::Refused { call, why });
+                }
+            }
+            Done::Saved => {
+                self.saving = match self.saving {
+                    Saving::UnderWayAndBehind | Saving::Behind => Saving::Behind,
+                    Saving::UnderWay | Saving::UpToDate => Saving::UpToDate,
+                }
+            }
+            Done::Nothing => {}
+        }
+    }
+
+    fn happened(&mut self, event: ThreadEvent) {
+        match event {
+            ThreadEvent::TurnStarted(turn) => {
+                self.does("thinking");
+                if let Some(progress) = &mut self.turn {
+                    progress.turn.get_or_insert_with(|| turn.clone());
+                }
+                self.input(Input::TurnStarted(turn));
+            }
+            ThreadEvent::TurnEnded(turn) => {
+                self.record.turns += 1;
+                self.record.last_active = Timestamp::now();
+                let id = turn.id.clone();
+                self.ended = Some(turn);
+                self.input(Input::TurnEnded(id));
+                self.ended = None;
+                self.behind();
+            }
+            ThreadEvent::ItemStarted { item, .. } => {
+                if let Some(line) = activity(&item) {
+                    self.does(&line);
+                }
+            }
+            ThreadEvent::ItemCompleted { turn, item } => {
+                if let Some(progress) = self.progress_of(&turn) {
+                    progress.completed(&item);
+                }
+            }
+            ThreadEvent::Usage { turn, usage } => {
+                self.record.tokens = Some(usage.total);
+                if let Some(progress) = self.progress_of(&turn) {
+                    progress.counted(&usage);
+                }
+            }
+            ThreadEvent::Failed { turn, message, retried } => {
+                if retried {
+                    self.does(&message);
+                } else if let Some(progress) = self.progress_of(&turn) {
+                    progress.failed(message);
+                }
+            }
+            ThreadEvent::Asked { id, ask } => {
+                if let Some(live) = &self.live {
+                    live.client.answer(&id, &ask.refusal());
+                }
+                let note =
+                    format!("Codex asked {}; it was declined at once, for nobody can be asked yet.", ask.summary());
+                if let Some(progress) = &mut self.turn {
+                    progress.note(one_note(&note));
+                }
+            }
+            ThreadEvent::Lost(why) => {
+                self.live = None;
+                self.input(Input::Lost(why));
+            }
+        }
+    }
+
+    fn progress_of(&mut self, turn: &crate::ids::TurnId) -> Option<&mut Progress> {
+        self.turn.as_mut().filter(|progress| progress.turn.as_ref().is_none_or(|id| id == turn))
+    }
+
+    fn input(&mut self, input: Input) {
+        for effect in self.rules.step(input) {
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Open => {
+                self.does("starting");
+                self.live = None;
+                self.record.server_pid = std::process::id();
+                let open = opening::open(self.codex.clone(), self.dir.clone(), self.record.clone());
+                self.work.push(Box::pin(async { Done::Opened(open.await) }));
+            }
+            Effect::StartTurn(call) => self.start_turn(call),
+            Effect::Interrupt(turn) => {
+                let Some(Live { client, thread, .. }) = &self.live else { return };
+                let (client, thread) = (client.clone(), thread.clone());
+                self.work.push(Box::pin(async move {
+                    if let Err(error) = client.turn_interrupt(&thread, &turn).await {
+                        tracing::debug!(%error, "a turn that could not be interrupted");
+                    }
+                    Done::Nothing
+                }));
+            }
+            Effect::Finish(call, ending) => self.finish(call, ending),
+            Effect::Retire => {}
+        }
+    }
+
+    fn start_turn(&mut self, call: CallId) {
+        let (Some(Live { client, thread, .. }), Some(waiting)) = (&self.live, self.calls.get_mut(&call)) else {
+            return self.input(Input::Refused { call, why: "the agent has no thread".into() });
+        };
+        let (client, thread) = (client.clone(), thread.clone());
+        let prompt = std::mem::take(&mut waiting.prompt);
+        let limit = waiting.limit;
+        let place = context::describe(&self.record.identity, &self.record.team, self.record.cwd());
+        let news = (self.record.context.as_ref() != Some(&place)).then_some(place);
+        self.turn = Some(Progress::new(call, limit, std::mem::take(&mut self.notes)));
+        self.record.last_active = Timestamp::now();
+        self.does("asked");
+        self.work.push(Box::pin(async move {
+            let asked = async {
+                if let Some(news) = &news {
+                    client.tell(&thread, news).await?;
+                }
+                client.turn_start(&thread, &prompt).await
+            };
+            let result = asked.await.map(drop).map_err(|error| Arc::from(error.to_string()));
+            Done::Asked { call, told: news, result }
+        }));
+    }
+
+    fn finish(&mut self, call: CallId, ending: Ending) {
+        self.answered += 1;
+        let progress = self.turn.take_if(|progress| progress.call == call);
+        let Some(Waiting { reply, .. }) = self.calls.remove(&call) else { return };
+        let stop = match ending {
+            Ending::Turn { stop } => stop,
+            _ => None,
+        };
+        let told = match ending {
+            Ending::Turn { .. } => None,
+            Ending::Withdrawn => Some(End::Withdrawn),
+            Ending::Refused(why) => Some(End::Refused(why)),
+            Ending::Lost(why) => Some(End::Lost(why)),
+            Ending::Closed => Some(End::Closed),
+        };
+        let mut outcome =
+            Outcome::without_turn(self.record.agent_id.clone(), self.record.identity.clone(), End::Interrupted);
+        outcome.thread.clone_from(&self.record.thread_id);
+        if let Some(progress) = progress {
+            let finished = progress.finish(self.ended.as_ref(), stop);
+            outcome.turn = finished.turn;
+            outcome.text = finished.text;
+            outcome.usage = finished.usage;
+            outcome.took = finished.took;
+            outcome.notes = finished.notes;
+            outcome.end = finished.end;
+        }
+        if let Some(end) = told {
+            outcome.end = end;
+        }
+        let outcome = Arc::new(outcome);
+        match reply {
+            // A caller that has gone does not want to know.
+            Reply::Caller(caller) => drop(caller.send(outcome)),
+            Reply::Outbox => self.outbox.put(outcome),
+        }
+    }
+
+    fn does(&mut self, what: &str) {
+        self.activity = Arc::from(one_line(what));
+    }
+
+    fn publish(&mut self) {
+        let snapshot = Snapshot {
+            state: self.rules.state().clone(),
+            thread: self.record.thread_id.clone(),
+            activity: match self.rules.state() {
+                State::Idle | State::Closed | State::Lost { .. } => Arc::from("nothing"),
+                _ => self.activity.clone(),
+            },
+            waiting: self.rules.waiting(),
+            model: self.record.model.clone(),
+            tokens: self.record.tokens,
+            turns: self.record.turns,
+            answered: self.answered,
+            last_active: self.record.last_active,
+        };
+        self.snapshot.send_if_modified(|shown| {
+            let changed = *shown != snapshot;
+            *shown = snapshot;
+            changed
+        });
+    }
+
+    fn behind(&mut self) {
+        self.saving = match self.saving {
+            Saving::UpToDate | Saving::Behind => Saving::Behind,
+            Saving::UnderWay | Saving::UnderWayAndBehind => Saving::UnderWayAndBehind,
+        };
+    }
+
+    fn save_if_behind(&mut self) {
+        if self.saving == Saving::Behind {
+            self.saving = Saving::UnderWay;
+            let save = opening::save(self.dir.clone(), self.record.clone());
+            self.work.push(Box::pin(async {
+                save.await.unwrap_or_else(|error| tracing::warn!("{error}"));
+                Done::Saved
+            }));
+        }
+    }
+
+    async fn retire(mut self) {
+        self.publish();
+        if let Some(Live { client, events, .. }) = self.live.take() {
+            client.release(events).await;
+        }
+        let (farewell, waiting) = self.farewell.take().unwrap_or((Farewell::Park, Vec::new()));
+        self.record.closed = farewell == Farewell::Close;
+        if self.record.thread_id.is_some() || self.record.closed {
+            opening::save(self.dir.clone(), self.record.clone()).await.unwrap_or_else(|e| tracing::warn!("{e}"));
+        }
+        for done in waiting {
+            done.send(()).ok();
+        }
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            // The reply goes with it: its caller hears that the session is closed.
+            if let Command::End { done, .. } = command {
+                done.send(()).ok();
+            }
+        }
+    }
+}
+
+/// A note that carries foreign text stays one bounded line.
+fn one_note(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
+
+async fn next_event(live: &mut Option<Live>) -> ThreadEvent {
+    match live {
+        Some(live) => live.events.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when).await,
+        None => std::future::pending().await,
+    }
+}

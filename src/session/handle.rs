@@ -1,0 +1,244 @@
+//! The way to a session: calls in, what it does out.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::outcome::{End, Outcome};
+use super::state::{CallId, State, WAITING_MAX};
+use crate::codex::wire::Tokens;
+use crate::ids::{AgentId, AgentName, ThreadId, TurnId};
+
+/// How many commands wait for a session. It takes them at once, whatever its agent does, so this fills only when a
+/// client sends far more calls than may wait; then a call is refused.
+pub(super) const DEPTH: usize = 4 * WAITING_MAX;
+/// How many results of background turns are kept until somebody asks for them; the oldest goes first.
+const OUTBOX_MAX: usize = 16;
+
+/// What a session is told.
+#[derive(Debug)]
+pub(super) enum Command {
+    Turn { call: CallId, prompt: String, limit: Option<Duration>, reply: Reply },
+    Cancel(CallId),
+    Interrupt,
+    End { farewell: Farewell, done: oneshot::Sender<()> },
+}
+
+/// Where the outcome of a call goes.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Caller(oneshot::Sender<Arc<Outcome>>),
+    Outbox,
+}
+
+/// What the end of a session means for its agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// The agent is closed: it is continued only by `codex {agent_id}`.
+    Close,
+    /// It makes room, or its server stops: the next call continues it.
+    Park,
+}
+
+/// What a session shows of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Where it stands.
+    pub state: State,
+    /// Its thread, once it has one.
+    pub thread: Option<ThreadId>,
+    /// What it does, in one short line.
+    pub activity: Arc<str>,
+    /// How many calls wait for it.
+    pub waiting: usize,
+    /// The model that Codex uses.
+    pub model: Option<String>,
+    /// The tokens of the whole thread.
+    pub tokens: Option<Tokens>,
+    /// How many turns have ended.
+    pub turns: u64,
+    /// How many calls have been answered.
+    pub answered: u64,
+    /// When something last happened.
+    pub last_active: Timestamp,
+}
+
+impl Snapshot {
+    /// The running turn.
+    pub fn turn(&self) -> Option<&TurnId> {
+        match &self.state {
+            State::Running { turn, .. } => Some(turn),
+            _ => None,
+        }
+    }
+
+    fn has_turn(&self) -> bool {
+        matches!(self.state, State::Asked { .. } | State::Running { .. } | State::Closing)
+    }
+
+    /// The state in one word.
+    pub fn status(&self) -> &'static str {
+        match &self.state {
+            State::Starting => "starting",
+            State::Idle => "idle",
+            State::Asked { .. } | State::Running { .. } => "running",
+            State::Closing => "closing",
+            State::Closed => "closed",
+            State::Lost { .. } => "lost",
+        }
+    }
+}
+
+/// Results of background turns that nobody has asked for yet.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    outcomes: Mutex<VecDeque<Arc<Outcome>>>,
+}
+
+impl Outbox {
+    pub(super) fn put(&self, outcome: Arc<Outcome>) {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        if outcomes.len() == OUTBOX_MAX {
+            outcomes.pop_front();
+        }
+        outcomes.push_back(outcome);
+    }
+}
+
+/// A handle to one session; clones share it.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(super) agent: AgentId,
+    pub(super) identity: AgentName,
+    pub(super) named: bool,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) snapshot: watch::Receiver<Snapshot>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) counts: Arc<Counts>,
+}
+
+/// Calls, counted where they are made: what has been asked and not answered is under way, wherever it is.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    next_call: AtomicU64,
+    asked: AtomicU64,
+}
+
+/// A call on its way to its end.
+#[derive(Debug)]
+pub struct Ticket {
+    call: CallId,
+    outcome: oneshot::Receiver<Arc<Outcome>>,
+}
+
+impl Handle {
+    /// Which agent.
+    pub fn agent(&self) -> &AgentId {
+        &self.agent
+    }
+
+    /// Its name.
+    pub fn identity(&self) -> &AgentName {
+        &self.identity
+    }
+
+    /// Whether somebody chose the name.
+    pub fn is_named(&self) -> bool {
+        self.named
+    }
+
+    /// What it shows of itself now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshot.borrow().clone()
+    }
+
+    /// What it shows, as it changes.
+    pub fn watch(&self) -> watch::Receiver<Snapshot> {
+        self.snapshot.clone()
+    }
+
+    /// Asks for a turn now; its end is awaited later with [`Handle::outcome`].
+    pub fn turn(&self, prompt: String, limit: Option<Duration>) -> Ticket {
+        let (reply, outcome) = oneshot::channel();
+        Ticket { call: self.ask(prompt, limit, Reply::Caller(reply)), outcome }
+    }
+
+    /// Asks for a turn whose result is put aside until [`Handle::take_results`].
+    pub fn turn_in_background(&self, prompt: String, limit: Option<Duration>) {
+        self.ask(prompt, limit, Reply::Outbox);
+    }
+
+    fn ask(&self, prompt: String, limit: Option<Duration>, reply: Reply) -> CallId {
+        let call = CallId(self.counts.next_call.fetch_add(1, Ordering::Relaxed));
+        // If it cannot be taken the reply is dropped with it, which its ticket sees.
+        if self.commands.try_send(Command::Turn { call, prompt, limit, reply }).is_ok() {
+            self.counts.asked.fetch_add(1, Ordering::Relaxed);
+        }
+        call
+    }
+
+    /// Whether a call of ours has not been answered yet, or a turn runs.
+    pub fn is_busy(&self) -> bool {
+        self.is_busy_in(&self.snapshot.borrow())
+    }
+
+    fn is_busy_in(&self, snapshot: &Snapshot) -> bool {
+        let answered = self.commands.is_closed() || snapshot.answered >= self.counts.asked.load(Ordering::Relaxed);
+        !answered || snapshot.has_turn()
+    }
+
+    /// Awaits the end of a call.
+    pub async fn outcome(&self, ticket: &mut Ticket) -> Arc<Outcome> {
+        let outcome = (&mut ticket.outcome).await;
+        outcome
+            .unwrap_or_else(|_| Arc::new(Outcome::without_turn(self.agent.clone(), self.identity.clone(), End::Closed)))
+    }
+
+    /// Waits until its thread is open, or could not be opened.
+    pub async fn opened(&self) {
+        self.snapshot.clone().wait_for(|snapshot| snapshot.state != State::Starting).await.ok();
+    }
+
+    /// Waits until it has nothing to do.
+    pub async fn rested(&self) {
+        self.snapshot.clone().wait_for(|snapshot| !self.is_busy_in(snapshot)).await.ok();
+    }
+
+    /// Withdraws a call: its turn is ended if it runs.
+    pub async fn cancel(&self, ticket: &Ticket) {
+        self.commands.send(Command::Cancel(ticket.call)).await.ok();
+    }
+
+    /// Ends the running turn; the session goes on with what waits.
+    pub async fn interrupt(&self) {
+        self.commands.send(Command::Interrupt).await.ok();
+    }
+
+    /// Ends the session; returns when it has ended.
+    pub async fn end(&self, farewell: Farewell) {
+        let (done, ended) = oneshot::channel();
+        if self.commands.send(Command::End { farewell, done }).await.is_ok() {
+            ended.await.ok();
+        }
+    }
+
+    /// Lets it end in its own time, to be continued by the next call.
+    pub(super) fn park(&self) {
+        let (done, _) = oneshot::channel();
+        self.commands.try_send(Command::End { farewell: Farewell::Park, done }).ok();
+    }
+
+    /// The results of background turns that nobody has asked for yet, the oldest first; they are given once.
+    pub fn take_results(&self) -> Vec<Arc<Outcome>> {
+        self.outbox.outcomes.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    }
+
+    /// Whether there are such results.
+    pub fn has_results(&self) -> bool {
+        !self.outbox.outcomes.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}

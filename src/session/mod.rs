@@ -1,0 +1,26 @@
+//! One agent is one session: an actor with pure rules, its record on disk, its name's lock.
+//!
+//! Theory of operation. A [`Roster`] knows the agents of this server. [`Roster::start`] makes a session: it takes the
+//! name's lock, and starts an actor that opens the thread ([`opening`]). A [`Handle`] gives it calls; each is
+//! enqueued at once and ends exactly once with an [`Outcome`]. The actor turns commands, Codex's events and the
+//! answers to its own requests into inputs of [`state::Rules`], and does what comes out.
+
+mod actor;
+pub mod context;
+pub mod handle;
+pub mod identity;
+mod opening;
+pub mod outcome;
+pub mod record;
+pub mod roster;
+pub mod state;
+mod turn;
+
+pub use handle::{Farewell, Handle, Snapshot, Ticket};
+pub use outcome::{End, Outcome, Usage};
+pub use record::Record;
+pub use roster::{Found, NewAgent, Roster, RosterError, Setup, Who};
+pub use state::Stop;
+
+pub use crate::codex::wire::{Item, ThreadOptions, Tokens, Turn};
+pub use crate::codex::{Client, Transport};

@@ -1,0 +1,97 @@
+//! Opening an agent's thread: started at its first time, resumed at every other.
+
+use std::sync::Arc;
+
+use super::context;
+use super::record::Record;
+use crate::codex::wire::ThreadOptions;
+use crate::codex::{Client, Codex, CodexError, Subscription};
+use crate::home::TeamDir;
+use crate::ids::ThreadId;
+
+/// What Codex says of a thread of which nothing was kept (0.144.6 to 0.169.0).
+const NOTHING_KEPT: &str = "no rollout found";
+
+/// An open thread.
+pub(super) struct Opened {
+    pub(super) client: Client,
+    pub(super) thread: ThreadId,
+    pub(super) events: Subscription,
+    pub(super) model: Option<String>,
+    /// What the model has been told of its place.
+    pub(super) context: String,
+    /// What the next result should say of it.
+    pub(super) note: Option<String>,
+}
+
+/// Opens the thread of `record`, and writes the record down before anything is said in the thread.
+pub(super) async fn open(codex: Arc<Codex>, dir: TeamDir, mut record: Record) -> Result<Opened, Arc<str>> {
+    let client = codex.connect().await.map_err(|error| Arc::from(error.to_string()))?;
+    let place = context::describe(&record.identity, &record.team, record.cwd());
+    let own = record.options.developer_instructions.take();
+    let options = ThreadOptions {
+        developer_instructions: Some(context::instructions(own.as_deref(), &place)),
+        ..record.options.clone()
+    };
+    record.options.developer_instructions = own;
+    let mut opened = match &record.thread_id {
+        Some(thread) => match resume(&client, thread, &options, record.context.clone()).await {
+            Err(CodexError::Refused { message, .. }) if message.contains(NOTHING_KEPT) => {
+                let mut opened = start(&client, &options, place).await.map_err(told)?;
+                opened.note = Some("Codex had kept nothing of its earlier thread; it has a new one.".into());
+                opened
+            }
+            resumed => resumed.map_err(told)?,
+        },
+        None => start(&client, &options, place).await.map_err(told)?,
+    };
+    record.thread_id = Some(opened.thread.clone());
+    record.context = Some(opened.context.clone());
+    record.model.clone_from(&opened.model);
+    record.socket.clone_from(&client.info().socket);
+    record.closed = false;
+    if let Err(error) = save(dir, record).await {
+        tracing::warn!("{error}");
+        opened.note = Some(format!("{error} The agent works, but cannot be resumed after a restart."));
+    }
+    Ok(opened)
+}
+
+/// Writes a record, off the loop: a sync of the disk takes milliseconds.
+pub(super) async fn save(dir: TeamDir, record: Record) -> Result<(), String> {
+    let path = dir.record(&record.agent_id);
+    let saved = tokio::task::spawn_blocking(move || record.save(&dir)).await;
+    let failed =
+        |error: &dyn std::fmt::Display| format!("The agent's record {} cannot be written: {error}.", path.display());
+    saved.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
+}
+
+async fn start(client: &Client, options: &ThreadOptions, place: String) -> Result<Opened, CodexError> {
+    let opened = client.thread_start(options).await?;
+    let thread = opened.thread.id;
+    let events = client.subscribe(&thread);
+    Ok(Opened { client: client.clone(), thread, events, model: opened.model, context: place, note: None })
+}
+
+/// A resumed thread keeps the developer message that it has (0.169.0): what it was told is what it was told then.
+async fn resume(
+    client: &Client,
+    thread: &ThreadId,
+    options: &ThreadOptions,
+    told: Option<String>,
+) -> Result<Opened, CodexError> {
+    let events = client.subscribe(thread);
+    let opened = client.thread_resume(thread, options).await?;
+    let context = told.unwrap_or_default();
+    Ok(Opened { client: client.clone(), thread: thread.clone(), events, model: opened.model, context, note: None })
+}
+
+fn told(error: CodexError) -> Arc<str> {
+    match error {
+        CodexError::Refused { message, .. } if message.contains("already has an active writer") => Arc::from(format!(
+            "{message}. Another Codex or another atm-agent-mcp has this thread open; close it there, or start a new \
+             agent."
+        )),
+        error => Arc::from(error.to_string()),
+    }
+}

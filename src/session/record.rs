@@ -1,0 +1,148 @@
+//! One agent on disk: enough to continue its thread after everything has stopped.
+
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::codex::wire::{ThreadOptions, Tokens};
+use crate::home::{TeamDir, private_dir, write_atomic};
+use crate::ids::{AgentId, AgentName, Team, ThreadId};
+
+/// The version of the stored form.
+const VERSION: u32 = 1;
+
+/// What is kept of an agent, in `agents/{agent_id}.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The version of this form.
+    pub v: u32,
+    /// Which agent.
+    pub agent_id: AgentId,
+    /// Its name.
+    pub identity: AgentName,
+    /// Whether somebody chose that name; one without is parked when room is needed.
+    pub named: bool,
+    /// Its team.
+    pub team: Team,
+    /// Its role, if it was started with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Its thread, once it has one.
+    #[serde(default)]
+    pub thread_id: Option<ThreadId>,
+    /// What the thread is opened with each time.
+    pub options: ThreadOptions,
+    /// What the model was last told of its place.
+    #[serde(default)]
+    pub context: Option<String>,
+    /// Whether it was closed.
+    pub closed: bool,
+    /// The model that Codex uses.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// How many turns have ended.
+    #[serde(default)]
+    pub turns: u64,
+    /// The tokens of the whole thread.
+    #[serde(default)]
+    pub tokens: Option<Tokens>,
+    /// When it was first started.
+    pub created_at: Timestamp,
+    /// When something last happened.
+    pub last_active: Timestamp,
+    /// The server that ran it last.
+    pub server_pid: u32,
+    /// Where that server's Codex listened: `codex resume THREAD --remote unix://SOCKET`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<std::path::PathBuf>,
+}
+
+impl Record {
+    /// The record of a new agent.
+    pub fn new(identity: AgentName, named: bool, team: Team, role: Option<String>, options: ThreadOptions) -> Record {
+        let now = Timestamp::now();
+        Record {
+            v: VERSION,
+            agent_id: AgentId::new(),
+            identity,
+            named,
+            team,
+            role,
+            thread_id: None,
+            options,
+            context: None,
+            closed: false,
+            model: None,
+            turns: 0,
+            tokens: None,
+            created_at: now,
+            last_active: now,
+            server_pid: std::process::id(),
+            socket: None,
+        }
+    }
+
+    /// Where the agent works.
+    pub fn cwd(&self) -> &Path {
+        Path::new(self.options.cwd.as_deref().unwrap_or("."))
+    }
+
+    /// Writes it, whole or not at all.
+    pub fn save(&self, dir: &TeamDir) -> io::Result<()> {
+        private_dir(&dir.agents_dir())?;
+        write_atomic(&dir.record(&self.agent_id), &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Reads one; `None` if there is none that can be read.
+    pub fn load(dir: &TeamDir, agent: &AgentId) -> Option<Record> {
+        read(&dir.record(agent))
+    }
+
+    /// Every record of a team, the last active first.
+    pub fn all(dir: &TeamDir) -> Vec<Record> {
+        let entries = std::fs::read_dir(dir.agents_dir()).into_iter().flatten().flatten();
+        let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
+        let mut records: Vec<Record> = files.filter_map(|path| read(&path)).collect();
+        records.sort_by_key(|record| std::cmp::Reverse(record.last_active));
+        records
+    }
+}
+
+fn read(path: &Path) -> Option<Record> {
+    let text = std::fs::read(path).ok()?;
+    let record = serde_json::from_slice::<Record>(&text);
+    record.map_err(|error| tracing::warn!(path = %path.display(), %error, "a record that cannot be read")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::home::Home;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_and_a_broken_one_hides_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let team = Team::parse("t").unwrap();
+        let dir = Home::at(root.path()).team(&team);
+        let record = Record::new(AgentName::parse("a").unwrap(), true, team, None, ThreadOptions::default());
+        record.save(&dir).unwrap();
+        std::fs::write(dir.agents_dir().join("broken.json"), "{").unwrap();
+        assert_eq!(Record::load(&dir, &record.agent_id).unwrap(), record);
+        assert_eq!(Record::all(&dir), [record]);
+    }
+
+    #[test]
+    fn fields_of_a_later_version_are_tolerated() {
+        let root = tempfile::tempdir().unwrap();
+        let team = Team::parse("t").unwrap();
+        let dir = Home::at(root.path()).team(&team);
+        let record = Record::new(AgentName::parse("a").unwrap(), true, team, None, ThreadOptions::default());
+        let mut value = serde_json::to_value(&record).unwrap();
+        value["invented"] = serde_json::json!({"later": true});
+        private_dir(&dir.agents_dir()).unwrap();
+        std::fs::write(dir.record(&record.agent_id), value.to_string()).unwrap();
+        assert_eq!(Record::load(&dir, &record.agent_id).unwrap(), record);
+    }
+}

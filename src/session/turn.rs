@@ -1,0 +1,163 @@
+//! One turn as it goes on: what was said and counted so far.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::outcome::{End, Usage};
+use super::state::{CallId, Stop};
+use crate::codex::wire::{Change, Item, TokenUsage, Turn, TurnStatus};
+use crate::ids::TurnId;
+
+/// How many notes a result carries.
+const NOTES_MAX: usize = 10;
+/// How long a line on what the agent does may be, in characters.
+const ACTIVITY_MAX: usize = 100;
+
+/// A turn of a call, from its asking to its end.
+#[derive(Debug)]
+pub(super) struct Progress {
+    pub(super) call: CallId,
+    pub(super) turn: Option<TurnId>,
+    pub(super) usage: Option<Usage>,
+    pub(super) until: Option<Instant>,
+    text: String,
+    trouble: Option<String>,
+    notes: Vec<String>,
+    since: Instant,
+}
+
+impl Progress {
+    pub(super) fn new(call: CallId, limit: Option<Duration>, notes: Vec<String>) -> Progress {
+        let since = Instant::now();
+        let until = limit.map(|limit| since + limit);
+        Progress { call, turn: None, usage: None, until, text: String::new(), trouble: None, notes, since }
+    }
+
+    pub(super) fn note(&mut self, note: String) {
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push(note);
+        }
+    }
+
+    pub(super) fn completed(&mut self, item: &Item) {
+        if let Some(said) = answer(item) {
+            said.clone_into(&mut self.text);
+        }
+    }
+
+    pub(super) fn counted(&mut self, usage: &TokenUsage) {
+        self.usage = Some(Usage { last: usage.last, total: usage.total, context_window: usage.model_context_window });
+    }
+
+    pub(super) fn failed(&mut self, message: String) {
+        self.trouble = Some(message);
+    }
+
+    /// The turn has ended as `turn` says; `stop` is why we ended it, if we did.
+    pub(super) fn finish(self, turn: Option<&Turn>, stop: Option<Stop>) -> Finished {
+        let last = turn.and_then(|turn| turn.items.iter().rev().find_map(answer));
+        let text = last.map_or(self.text, str::to_owned);
+        let in_its_words = turn.and_then(|turn| turn.error.as_ref()).map(|error| match &error.additional_details {
+            Some(details) => format!("{} ({details})", error.message),
+            None => error.message.clone(),
+        });
+        let end = match turn.map(|turn| turn.status) {
+            Some(TurnStatus::Completed) => End::Completed,
+            Some(TurnStatus::Failed) => {
+                End::Failed(in_its_words.or(self.trouble).unwrap_or_else(|| "Codex did not say why".into()))
+            }
+            _ => stop.map_or(End::Interrupted, End::Stopped),
+        };
+        Finished { end, text, usage: self.usage, took: self.since.elapsed(), notes: self.notes, turn: self.turn }
+    }
+}
+
+/// What is left of a turn.
+pub(super) struct Finished {
+    pub(super) end: End,
+    pub(super) text: String,
+    pub(super) usage: Option<Usage>,
+    pub(super) took: Duration,
+    pub(super) notes: Vec<String>,
+    pub(super) turn: Option<TurnId>,
+}
+
+/// What the agent answered, if the item is that; its commentary is none.
+fn answer(item: &Item) -> Option<&str> {
+    match item {
+        Item::AgentMessage { text, phase } if phase.as_deref() != Some("commentary") => Some(text),
+        _ => None,
+    }
+}
+
+/// What an agent does when it begins this, in one short line.
+pub(super) fn activity(item: &Item) -> Option<String> {
+    let line = match item {
+        Item::AgentMessage { .. } => "answering".to_owned(),
+        Item::CommandExecution { command, .. } => format!("running {command}"),
+        Item::FileChange { changes } => format!("editing {}", paths(changes)),
+        Item::McpToolCall { server, tool } => format!("calling {server}.{tool}"),
+        Item::WebSearch { query } => format!("searching the web for {query}"),
+        Item::Reasoning {} => "thinking".to_owned(),
+        Item::ContextCompaction {} => "compacting its history".to_owned(),
+        Item::UserMessage { .. } | Item::Other => return None,
+    };
+    Some(one_line(&line))
+}
+
+fn paths(changes: &[Change]) -> String {
+    changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The text in one line of at most [`ACTIVITY_MAX`] characters.
+pub(super) fn one_line(text: &str) -> String {
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut line: String = plain.take(ACTIVITY_MAX).collect();
+    if text.chars().nth(ACTIVITY_MAX).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn message(text: &str, phase: Option<&str>) -> Item {
+        serde_json::from_value(json!({"type": "agentMessage", "id": "1", "text": text, "phase": phase})).unwrap()
+    }
+
+    fn ended(status: &str, items: &serde_json::Value) -> Turn {
+        serde_json::from_value(json!({"id": "t", "status": status, "items": items})).unwrap()
+    }
+
+    #[test]
+    fn the_answer_is_the_turns_last_message_or_the_last_one_seen() {
+        let mut progress = Progress::new(CallId(1), None, vec![]);
+        progress.completed(&message("first", None));
+        progress.completed(&message("on my way", Some("commentary")));
+        let finished = progress.finish(Some(&ended("completed", &json!([]))), None);
+        assert_eq!((finished.end, finished.text.as_str()), (End::Completed, "first"));
+        let items = json!([{"type": "agentMessage", "id": "2", "text": "last"}, {"type": "later", "id": "3"}]);
+        let finished = Progress::new(CallId(1), None, vec![]).finish(Some(&ended("completed", &items)), None);
+        assert_eq!(finished.text, "last");
+    }
+
+    #[test]
+    fn an_ended_turn_says_who_ended_it() {
+        let end =
+            |status, stop| Progress::new(CallId(1), None, vec![]).finish(Some(&ended(status, &json!([]))), stop).end;
+        assert_eq!(end("interrupted", Some(Stop::TimedOut)), End::Stopped(Stop::TimedOut));
+        assert_eq!(end("interrupted", None), End::Interrupted);
+        assert_eq!(end("completed", Some(Stop::Cancelled)), End::Completed, "it was faster");
+    }
+
+    #[test]
+    fn an_activity_is_one_short_line() {
+        let item = json!({"type": "commandExecution", "id": "1", "command": format!("a\nb{}", "c".repeat(300))});
+        let line = activity(&serde_json::from_value(item).unwrap()).unwrap();
+        assert!(line.starts_with("running a b") && line.chars().count() == ACTIVITY_MAX + 1, "{line}");
+    }
+}
