@@ -8,7 +8,7 @@
 //! home                                  ids
 //! config                                ids, home, policy, repo
 //! codex                                 rpc, ids, home, policy
-//! session                               codex, ids, home, policy, repo
+//! session                               codex, ids, home, repo
 //! mcp                                   session, ids, config, policy
 //! serve                                 everything above
 //! demo                                  codex, demo::model

@@ -63,6 +63,7 @@ impl Serve {
         let setup = Setup {
             team: settings.team.clone(),
             dir: home.team(&settings.team),
+            lead: settings.lead.clone(),
             default_name: settings.identity.clone().unwrap_or_else(default_name),
             limit: settings.max_concurrent_threads,
         };

@@ -14,17 +14,15 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::context;
 use super::handle::{Command, Farewell, Outbox, Reply, Snapshot};
+use super::kept::Kept;
 use super::opening::{self, Opened};
 use super::outcome::{End, Outcome};
-use super::record::Record;
 use super::state::{CallId, Effect, Ending, Input, Rules, State, Stop};
 use super::turn::{Progress, activity, one_line};
 use crate::codex::event::ThreadEvent;
 use crate::codex::wire::Turn;
 use crate::codex::{Client, Codex, Subscription};
-use crate::home::TeamDir;
 use crate::ids::ThreadId;
 
 /// How long a turn may take to end when its session is closed.
@@ -34,8 +32,7 @@ const LAST_TURN: Duration = Duration::from_secs(2);
 pub(super) struct Actor {
     pub(super) rules: Rules,
     pub(super) codex: Arc<Codex>,
-    pub(super) dir: TeamDir,
-    pub(super) record: Record,
+    pub(super) kept: Kept,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) snapshot: watch::Sender<Snapshot>,
     pub(super) outbox: Arc<Outbox>,
@@ -47,7 +44,6 @@ pub(super) struct Actor {
     pub(super) answered: u64,
     pub(super) notes: Vec<String>,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
-    pub(super) saving: Saving,
     pub(super) give_up: Option<Instant>,
     pub(super) farewell: Option<(Farewell, Vec<oneshot::Sender<()>>)>,
 }
@@ -66,15 +62,6 @@ pub(super) struct Waiting {
     reply: Reply,
 }
 
-/// Whether the record on disk is behind.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Saving {
-    UpToDate,
-    Behind,
-    UnderWay,
-    UnderWayAndBehind,
-}
-
 /// What was done beside the loop.
 pub(super) enum Done {
     Opened(Result<Opened, Arc<str>>),
@@ -89,7 +76,12 @@ impl Actor {
         self.perform(first);
         while *self.rules.state() != State::Closed {
             self.publish();
-            self.save_if_behind();
+            if let Some(save) = self.kept.save_due() {
+                self.work.push(Box::pin(async {
+                    save.await;
+                    Done::Saved
+                }));
+            }
             let until = self.turn.as_ref().and_then(|turn| turn.until);
             tokio::select! {
                 biased;
@@ -136,10 +128,10 @@ impl Actor {
     fn take(&mut self, done: Done) {
         match done {
             Done::Opened(Ok(Opened { client, thread, events, model, context, note })) => {
-                self.record.thread_id = Some(thread.clone());
-                self.record.model = model.or(self.record.model.take());
-                self.record.socket.clone_from(&client.info().socket);
-                self.record.context = Some(context);
+                self.kept.record.thread_id = Some(thread.clone());
+                self.kept.record.model = model.or(self.kept.record.model.take());
+                self.kept.record.socket.clone_from(&client.info().socket);
+                self.kept.record.context = Some(context);
                 self.notes.extend(note);
                 self.live = Some(Live { client, thread, events });
                 self.input(Input::Opened);
@@ -147,18 +139,13 @@ impl Actor {
             Done::Opened(Err(why)) => self.input(Input::NotOpened(why)),
             Done::Asked { call, told, result } => {
                 if told.is_some() {
-                    self.record.context = told;
+                    self.kept.record.context = told;
                 }
                 if let Err(why) = result {
                     self.input(Input::Refused { call, why });
                 }
             }
-            Done::Saved => {
-                self.saving = match self.saving {
-                    Saving::UnderWayAndBehind | Saving::Behind => Saving::Behind,
-                    Saving::UnderWay | Saving::UpToDate => Saving::UpToDate,
-                }
-            }
+            Done::Saved => self.kept.saved(),
             Done::Nothing => {}
         }
     }
@@ -173,13 +160,13 @@ impl Actor {
                 self.input(Input::TurnStarted(turn));
             }
             ThreadEvent::TurnEnded(turn) => {
-                self.record.turns += 1;
-                self.record.last_active = Timestamp::now();
+                self.kept.record.turns += 1;
+                self.kept.record.last_active = Timestamp::now();
                 let id = turn.id.clone();
                 self.ended = Some(turn);
                 self.input(Input::TurnEnded(id));
                 self.ended = None;
-                self.behind();
+                self.kept.changed();
             }
             ThreadEvent::ItemStarted { item, .. } => {
                 if let Some(line) = activity(&item) {
@@ -192,7 +179,7 @@ impl Actor {
                 }
             }
             ThreadEvent::Usage { turn, usage } => {
-                self.record.tokens = Some(usage.total);
+                self.kept.record.tokens = Some(usage.total);
                 if let Some(progress) = self.progress_of(&turn) {
                     progress.counted(&usage);
                 }
@@ -236,8 +223,8 @@ impl Actor {
             Effect::Open => {
                 self.does("starting");
                 self.live = None;
-                self.record.server_pid = std::process::id();
-                let open = opening::open(self.codex.clone(), self.dir.clone(), self.record.clone());
+                self.kept.record.server_pid = std::process::id();
+                let open = opening::open(self.codex.clone(), self.kept.clone());
                 self.work.push(Box::pin(async { Done::Opened(open.await) }));
             }
             Effect::StartTurn(call) => self.start_turn(call),
@@ -263,10 +250,10 @@ impl Actor {
         let (client, thread) = (client.clone(), thread.clone());
         let prompt = std::mem::take(&mut waiting.prompt);
         let limit = waiting.limit;
-        let place = context::describe(&self.record.identity, &self.record.team, self.record.cwd());
-        let news = (self.record.context.as_ref() != Some(&place)).then_some(place);
+        let place = self.kept.place();
+        let news = (self.kept.record.context.as_ref() != Some(&place)).then_some(place);
         self.turn = Some(Progress::new(call, limit, std::mem::take(&mut self.notes)));
-        self.record.last_active = Timestamp::now();
+        self.kept.record.last_active = Timestamp::now();
         self.does("asked");
         self.work.push(Box::pin(async move {
             let asked = async {
@@ -295,9 +282,12 @@ impl Actor {
             Ending::Lost(why) => Some(End::Lost(why)),
             Ending::Closed => Some(End::Closed),
         };
-        let mut outcome =
-            Outcome::without_turn(self.record.agent_id.clone(), self.record.identity.clone(), End::Interrupted);
-        outcome.thread.clone_from(&self.record.thread_id);
+        let mut outcome = Outcome::without_turn(
+            self.kept.record.agent_id.clone(),
+            self.kept.record.identity.clone(),
+            End::Interrupted,
+        );
+        outcome.thread.clone_from(&self.kept.record.thread_id);
         if let Some(progress) = progress {
             let finished = progress.finish(self.ended.as_ref(), stop);
             outcome.turn = finished.turn;
@@ -325,17 +315,17 @@ impl Actor {
     fn publish(&mut self) {
         let snapshot = Snapshot {
             state: self.rules.state().clone(),
-            thread: self.record.thread_id.clone(),
+            thread: self.kept.record.thread_id.clone(),
             activity: match self.rules.state() {
                 State::Idle | State::Closed | State::Lost { .. } => Arc::from("nothing"),
                 _ => self.activity.clone(),
             },
             waiting: self.rules.waiting(),
-            model: self.record.model.clone(),
-            tokens: self.record.tokens,
-            turns: self.record.turns,
+            model: self.kept.record.model.clone(),
+            tokens: self.kept.record.tokens,
+            turns: self.kept.record.turns,
             answered: self.answered,
-            last_active: self.record.last_active,
+            last_active: self.kept.record.last_active,
         };
         self.snapshot.send_if_modified(|shown| {
             let changed = *shown != snapshot;
@@ -344,34 +334,14 @@ impl Actor {
         });
     }
 
-    fn behind(&mut self) {
-        self.saving = match self.saving {
-            Saving::UpToDate | Saving::Behind => Saving::Behind,
-            Saving::UnderWay | Saving::UnderWayAndBehind => Saving::UnderWayAndBehind,
-        };
-    }
-
-    fn save_if_behind(&mut self) {
-        if self.saving == Saving::Behind {
-            self.saving = Saving::UnderWay;
-            let save = opening::save(self.dir.clone(), self.record.clone());
-            self.work.push(Box::pin(async {
-                save.await.unwrap_or_else(|error| tracing::warn!("{error}"));
-                Done::Saved
-            }));
-        }
-    }
-
     async fn retire(mut self) {
         self.publish();
         if let Some(Live { client, events, .. }) = self.live.take() {
             client.release(events).await;
         }
         let (farewell, waiting) = self.farewell.take().unwrap_or((Farewell::Park, Vec::new()));
-        self.record.closed = farewell == Farewell::Close;
-        if self.record.thread_id.is_some() || self.record.closed {
-            opening::save(self.dir.clone(), self.record.clone()).await.unwrap_or_else(|e| tracing::warn!("{e}"));
-        }
+        self.kept.record.closed = farewell == Farewell::Close;
+        self.kept.save_now().await;
         for done in waiting {
             done.send(()).ok();
         }

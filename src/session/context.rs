@@ -9,11 +9,12 @@ use crate::repo::Repository;
 
 /// The place of an agent as a text for the model. Values are JSON, so that no name of a directory can pose as an
 /// instruction; what is not known is null, never guessed.
-pub fn describe(agent: &AgentName, team: &Team, cwd: &Path) -> String {
+pub fn describe(agent: &AgentName, team: &Team, lead: &AgentName, cwd: &Path) -> String {
     let repository = Repository::around(cwd);
     let facts = json!({
         "agent": agent,
         "team": team,
+        "lead": lead,
         "repository_root": repository.as_ref().map(|r| r.root().display().to_string()),
         "repository": repository.as_ref().and_then(Repository::name),
         "branch": repository.as_ref().and_then(Repository::branch),
@@ -36,9 +37,11 @@ mod tests {
     #[test]
     fn outside_a_repository_its_fields_are_null() {
         let dir = tempfile::tempdir().unwrap();
-        let place = describe(&AgentName::parse("arch").unwrap(), &Team::parse("t").unwrap(), dir.path());
+        let name = |text| AgentName::parse(text).unwrap();
+        let place = describe(&name("arch"), &Team::parse("t").unwrap(), &name("boss"), dir.path());
         assert!(place.contains(r#""branch":null"#) && place.contains(r#""repository_root":null"#), "{place}");
         assert!(place.contains(r#""agent":"arch""#) && place.contains(r#""team":"t""#), "{place}");
+        assert!(place.contains(r#""lead":"boss""#), "{place}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod actor;
 pub mod context;
 pub mod handle;
 pub mod identity;
+mod kept;
 mod opening;
 pub mod outcome;
 pub mod record;

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::context;
-use super::record::Record;
+use super::kept::Kept;
 use crate::codex::wire::ThreadOptions;
 use crate::codex::{Client, Codex, CodexError, Subscription};
-use crate::home::TeamDir;
 use crate::ids::ThreadId;
 
 /// What Codex says of a thread of which nothing was kept (0.144.6 to 0.169.0).
@@ -25,9 +24,10 @@ pub(super) struct Opened {
 }
 
 /// Opens the thread of `record`, and writes the record down before anything is said in the thread.
-pub(super) async fn open(codex: Arc<Codex>, dir: TeamDir, mut record: Record) -> Result<Opened, Arc<str>> {
+pub(super) async fn open(codex: Arc<Codex>, mut kept: Kept) -> Result<Opened, Arc<str>> {
     let client = codex.connect().await.map_err(|error| Arc::from(error.to_string()))?;
-    let place = context::describe(&record.identity, &record.team, record.cwd());
+    let place = kept.place();
+    let record = &mut kept.record;
     let own = record.options.developer_instructions.take();
     let options = ThreadOptions {
         developer_instructions: Some(context::instructions(own.as_deref(), &place)),
@@ -49,21 +49,11 @@ pub(super) async fn open(codex: Arc<Codex>, dir: TeamDir, mut record: Record) ->
     record.context = Some(opened.context.clone());
     record.model.clone_from(&opened.model);
     record.socket.clone_from(&client.info().socket);
-    record.closed = false;
-    if let Err(error) = save(dir, record).await {
+    if let Err(error) = kept.save().await {
         tracing::warn!("{error}");
         opened.note = Some(format!("{error} The agent works, but cannot be resumed after a restart."));
     }
     Ok(opened)
-}
-
-/// Writes a record, off the loop: a sync of the disk takes milliseconds.
-pub(super) async fn save(dir: TeamDir, record: Record) -> Result<(), String> {
-    let path = dir.record(&record.agent_id);
-    let saved = tokio::task::spawn_blocking(move || record.save(&dir)).await;
-    let failed =
-        |error: &dyn std::fmt::Display| format!("The agent's record {} cannot be written: {error}.", path.display());
-    saved.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
 }
 
 async fn start(client: &Client, options: &ThreadOptions, place: String) -> Result<Opened, CodexError> {

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
-use super::actor::{Actor, Saving};
+use super::actor::Actor;
 use super::handle::{self, Farewell, Handle, Snapshot};
 use super::identity::NameLock;
+use super::kept::Kept;
 use super::record::Record;
 use super::state::{Rules, State};
 use crate::codex::wire::{ThreadOptions, Turn};
@@ -107,6 +108,8 @@ pub struct Setup {
     pub team: Team,
     /// Where its files are.
     pub dir: TeamDir,
+    /// What the client is called in it.
+    pub lead: AgentName,
     /// What agents without a name of their own are called.
     pub default_name: AgentName,
     /// How many may be live.
@@ -147,9 +150,9 @@ impl Roster {
         &self.setup.team
     }
 
-    /// Where the team's files are.
-    pub fn dir(&self) -> &TeamDir {
-        &self.setup.dir
+    /// What the client is called in it.
+    pub fn lead(&self) -> &AgentName {
+        &self.setup.lead
     }
 
     /// The app-server, if one runs.
@@ -187,6 +190,7 @@ impl Roster {
     /// Continues an agent that is on disk. One without a name of its own gets a new one if its old one is taken.
     pub fn resume(&self, mut record: Record) -> Result<Handle, RosterError> {
         self.make_room()?;
+        record.closed = false;
         let lock = match self.name(&record.identity)? {
             Some(lock) => lock,
             None if record.named => return Err(self.taken(&record.identity)),
@@ -340,8 +344,7 @@ impl Roster {
         let actor = Actor {
             rules,
             codex: self.codex.clone(),
-            dir: self.setup.dir.clone(),
-            record,
+            kept: Kept::new(record, self.setup.dir.clone(), self.setup.lead.clone()),
             commands: received,
             snapshot: shown,
             outbox,
@@ -353,7 +356,6 @@ impl Roster {
             answered: 0,
             notes: Vec::new(),
             work: FuturesUnordered::new(),
-            saving: Saving::UpToDate,
             give_up: None,
             farewell: None,
         };

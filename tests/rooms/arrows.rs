@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("home", &["ids"]),
     ("config", &["ids", "home", "policy", "repo"]),
     ("codex", &["rpc", "ids", "home", "policy"]),
-    ("session", &["codex", "ids", "home", "policy", "repo"]),
+    ("session", &["codex", "ids", "home", "repo"]),
     ("mcp", &["session", "ids", "config", "policy"]),
     ("serve", &["mcp", "session", "codex", "config", "home", "ids"]),
     ("demo", &["codex", "demo::model"]),

@@ -66,6 +66,7 @@ pub(super) fn status(shared: &Shared, args: &StatusArgs) -> Result<CallToolResul
         "child_alive": codex.is_some(),
         "codex": child,
         "team": shared.roster.team(),
+        "lead": shared.roster.lead(),
         "started_at": started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "uptime_secs": uptime,
         "active_thread_count": live.len(),

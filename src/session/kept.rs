@@ -1,0 +1,78 @@
+//! A session's record, and whether the disk is behind it.
+
+use super::context;
+use super::record::Record;
+use crate::home::TeamDir;
+use crate::ids::AgentName;
+
+/// The record of a living agent. It is written off the loop, for a sync of the disk takes milliseconds, and one write
+/// at a time, so that the last word is the newest.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) record: Record,
+    dir: TeamDir,
+    lead: AgentName,
+    disk: Disk,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disk {
+    UpToDate,
+    Behind,
+    BeingWritten,
+    BeingWrittenAndBehind,
+}
+
+impl Kept {
+    pub(super) fn new(record: Record, dir: TeamDir, lead: AgentName) -> Kept {
+        Kept { record, dir, lead, disk: Disk::UpToDate }
+    }
+
+    /// Where the agent stands now, for its model.
+    pub(super) fn place(&self) -> String {
+        context::describe(&self.record.identity, &self.record.team, &self.lead, self.record.cwd())
+    }
+
+    /// The record has changed.
+    pub(super) fn changed(&mut self) {
+        self.disk = match self.disk {
+            Disk::UpToDate | Disk::Behind => Disk::Behind,
+            Disk::BeingWritten | Disk::BeingWrittenAndBehind => Disk::BeingWrittenAndBehind,
+        };
+    }
+
+    /// A write that is due now; [`Kept::saved`] is to be told of its end.
+    pub(super) fn save_due(&mut self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        if self.disk != Disk::Behind {
+            return None;
+        }
+        self.disk = Disk::BeingWritten;
+        let save = self.clone().save();
+        Some(async { save.await.unwrap_or_else(|error| tracing::warn!("{error}")) })
+    }
+
+    /// A write has ended.
+    pub(super) fn saved(&mut self) {
+        self.disk = match self.disk {
+            Disk::BeingWrittenAndBehind | Disk::Behind => Disk::Behind,
+            Disk::BeingWritten | Disk::UpToDate => Disk::UpToDate,
+        };
+    }
+
+    /// The last write. An agent that never had a thread and was not closed is not worth a file.
+    pub(super) async fn save_now(self) {
+        if self.record.thread_id.is_some() || self.record.closed {
+            self.save().await.unwrap_or_else(|error| tracing::warn!("{error}"));
+        }
+    }
+
+    /// Writes the record; the error says which file, and why.
+    pub(super) async fn save(self) -> Result<(), String> {
+        let path = self.dir.record(&self.record.agent_id);
+        let saved = tokio::task::spawn_blocking(move || self.record.save(&self.dir)).await;
+        let failed = |error: &dyn std::fmt::Display| {
+            format!("The agent's record {} cannot be written: {error}.", path.display())
+        };
+        saved.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
+    }
+}
