@@ -183,7 +183,9 @@ fn understand(line: &[u8]) -> Understood {
         Shape { id: None, method: Some(_) } => Ok(None),
         Shape { id, method } => {
             let why = match method {
-                Some(method) => format!("the request {method:?} is not of the form that JSON-RPC 2.0 and MCP give it"),
+                Some(method) => format!(
+                    "the request {method:?} is no JSON-RPC 2.0 request: jsonrpc must be \"2.0\" and params an object"
+                ),
                 None => "the line is not a JSON-RPC 2.0 message: an object with jsonrpc, method and params".to_owned(),
             };
             Err(refusal(-32600, &id.unwrap_or_default(), &why))

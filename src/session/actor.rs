@@ -136,6 +136,7 @@ impl Actor {
                 self.live = Some(Live { client, thread, events });
                 self.input(Input::Opened);
             }
+            Done::Opened(Err(why)) if self.kept.record.thread_id.is_none() => self.input(Input::NeverOpened(why)),
             Done::Opened(Err(why)) => self.input(Input::NotOpened(why)),
             Done::Asked { call, told, result } => {
                 if told.is_some() {

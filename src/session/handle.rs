@@ -198,6 +198,11 @@ impl Handle {
             .unwrap_or_else(|_| Arc::new(Outcome::without_turn(self.agent.clone(), self.identity.clone(), End::Closed)))
     }
 
+    /// Whether the session has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.commands.is_closed()
+    }
+
     /// Waits until its thread is open, or could not be opened.
     pub async fn opened(&self) {
         self.snapshot.clone().wait_for(|snapshot| snapshot.state != State::Starting).await.ok();

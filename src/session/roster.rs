@@ -261,8 +261,11 @@ impl Roster {
         self.codex.connect().await?.turns(thread, limit).await
     }
 
+    /// Who is alive; a session that has ended of itself frees its name here.
     fn lock(&self) -> MutexGuard<'_, HashMap<AgentId, Live>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.retain(|_, live| !live.handle.is_over());
+        live
     }
 
     fn name(&self, name: &AgentName) -> Result<Option<NameLock>, RosterError> {

@@ -78,8 +78,10 @@ pub enum Input {
     Cancel(CallId),
     /// The thread is open.
     Opened,
-    /// The thread could not be opened.
+    /// The thread could not be opened; it is there to be tried again.
     NotOpened(Arc<str>),
+    /// The thread could not be opened, and never was: there is nothing to come back to.
+    NeverOpened(Arc<str>),
     /// Codex refused `turn/start`.
     Refused {
         /// For which call.
@@ -170,6 +172,14 @@ impl Rules {
                 State::Starting => {
                     self.state = State::Lost { why: why.clone() };
                     self.end_waiting(&Ending::Refused(why))
+                }
+                _ => vec![],
+            },
+            Input::NeverOpened(why) => match self.state {
+                State::Starting => {
+                    let mut effects = self.end_waiting(&Ending::Refused(why));
+                    effects.extend(self.retire());
+                    effects
                 }
                 _ => vec![],
             },
@@ -449,6 +459,14 @@ mod tests {
     }
 
     #[test]
+    fn a_session_whose_thread_never_opened_is_over() {
+        let (mut rules, _) = Rules::new();
+        rules.step(Input::Call(ONE));
+        let ended = rules.step(Input::NeverOpened(why()));
+        assert_eq!(ended, [Effect::Finish(ONE, Ending::Refused(why())), Effect::Retire]);
+    }
+
+    #[test]
     fn the_end_of_another_turn_ends_nothing() {
         let mut rules = running();
         assert_eq!(rules.step(Input::TurnEnded(turn(9))), []);
@@ -461,6 +479,7 @@ mod tests {
             2 => (0u64..40).prop_map(|n| Input::Cancel(CallId(n))),
             3 => Just(Input::Opened),
             1 => Just(Input::NotOpened(why())),
+            1 => Just(Input::NeverOpened(why())),
             1 => (0u64..40).prop_map(|n| Input::Refused { call: CallId(n), why: why() }),
             3 => (0u8..6).prop_map(|n| Input::TurnStarted(turn(n))),
             3 => (0u8..6).prop_map(|n| Input::TurnEnded(turn(n))),

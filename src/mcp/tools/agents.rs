@@ -11,7 +11,7 @@ use crate::mcp::server::Shared;
 use crate::session::{Found, Handle, Record, Transport, Who};
 
 /// How many agents one listing names.
-const LISTED_MAX: usize = 200;
+const LISTED_MAX: usize = 100;
 
 pub(super) fn sessions(shared: &Shared, args: &SessionsArgs) -> Result<CallToolResult, ToolError> {
     let live = shared.roster.live();
