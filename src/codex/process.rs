@@ -34,6 +34,8 @@ pub struct Process {
     #[cfg(unix)]
     tether: tokio::process::Child,
     pid: u32,
+    /// Whether it ended of itself: what it had started may still be there.
+    left_alone: bool,
     last_words: LastWords,
     listening: JoinHandle<()>,
 }
@@ -58,6 +60,7 @@ impl Process {
             tether: tether(pid)?,
             child,
             pid,
+            left_alone: false,
             last_words,
             listening,
         })
@@ -79,6 +82,7 @@ impl Process {
     /// Awaits its end, and tells how it ended and what it said last.
     pub async fn ended(&mut self) -> String {
         let status = self.child.wait().await;
+        self.left_alone = true;
         // What it wrote is in the pipe already; a grandchild may hold the pipe open for ever.
         tokio::time::timeout(Duration::from_millis(200), &mut self.listening).await.ok();
         let how = status.map_or_else(|e| format!("it cannot be waited for: {e}"), |status| how_it_ended(&status));
@@ -90,13 +94,17 @@ impl Process {
         &self.last_words
     }
 
-    /// Ends it: asked first, killed with its group if it does not go.
+    /// Ends it: asked first, killed with its group if it does not go. If it has ended of itself, its group is killed.
     pub async fn end(mut self) {
-        ask_to_go(self.pid);
-        if tokio::time::timeout(PATIENCE, self.child.wait()).await.is_err() {
-            tracing::warn!(pid = self.pid, "Codex does not go when asked to; it is killed");
+        if self.left_alone {
             self.kill();
-            self.child.wait().await.ok();
+        } else {
+            ask_to_go(self.pid);
+            if tokio::time::timeout(PATIENCE, self.child.wait()).await.is_err() {
+                tracing::warn!(pid = self.pid, "Codex does not go when asked to; it is killed");
+                self.kill();
+                self.child.wait().await.ok();
+            }
         }
         self.listening.abort();
         #[cfg(unix)]
