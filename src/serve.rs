@@ -87,7 +87,7 @@ impl Serve {
 }
 
 fn default_name() -> AgentName {
-    AgentName::parse("codex").unwrap_or_else(|_| unreachable!("codex is a name"))
+    AgentName::parse("codex").expect("codex keeps the rule of names")
 }
 
 async fn attend(server: Server, door: Door) -> Result<(), ServeError> {

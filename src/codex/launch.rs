@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,9 +18,13 @@ use super::wire::{self, method};
 use super::{Keeper, Launch, ServerInfo, StartError, Transport};
 use crate::rpc::{CallError, Connection, Peer};
 
+/// How long the end of a process is waited for whose connection is closed.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// How long an app-server that is joined may take to answer.
+const JOIN_DEADLINE: Duration = Duration::from_secs(10);
 /// How often a socket that is not there yet is tried.
 #[cfg(unix)]
-const RETRY: std::time::Duration = std::time::Duration::from_millis(3);
+const RETRY: Duration = Duration::from_millis(3);
 
 /// A child with which a connection is open.
 struct Open {
@@ -44,7 +49,11 @@ pub(super) async fn launch(launch: Launch, stop: watch::Receiver<bool>, keeper: 
     let version = match handshake(&peer, until).await {
         Ok(user_agent) => user_agent,
         Err(CallError::TimedOut { .. }) => return Err(silent(&program, &launch, process).await),
-        Err(CallError::Closed) => return Err(StartError::Died { program, how: process.ended().await }),
+        Err(CallError::Closed) => {
+            let how = after_closing(&mut process).await;
+            process.end().await;
+            return Err(StartError::Died { program, how });
+        }
         Err(CallError::Refused(error)) => {
             let how = process.last_words().after(&format!("it refused to be initialized: {error}"));
             process.end().await;
@@ -59,10 +68,9 @@ pub(super) async fn launch(launch: Launch, stop: watch::Receiver<bool>, keeper: 
     let version = Version::in_user_agent(&version).map_or(version, |v| v.to_string());
     tracing::info!(program = %program.display(), version, ?transport, "Codex runs");
 
-    let (tell_gone, gone) = watch::channel(None);
-    let threads = Arc::new(Threads::default());
-    let info = Arc::new(ServerInfo { program, version, transport, socket, pid: process.pid() });
-    let client = Client { peer: peer.clone(), threads: threads.clone(), gone, info };
+    let info = ServerInfo { program, version, transport, socket, pid: process.pid() };
+    let (client, tell_gone) = client(&peer, info);
+    let threads = client.threads.clone();
     let keeping = tokio::spawn(async move {
         let why = keep(process, &threads, &peer, incoming, stop).await;
         tell_gone.send_replace(Some(why.clone()));
@@ -72,6 +80,33 @@ pub(super) async fn launch(launch: Launch, stop: watch::Receiver<bool>, keeper: 
     });
     *keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeping);
     Ok(client)
+}
+
+/// Speaks with an app-server that somebody else runs, until its connection ends.
+pub(super) async fn join(connection: Connection) -> Result<Client, StartError> {
+    let mut tasks = JoinSet::new();
+    let (peer, incoming) = Peer::start(connection, &mut tasks);
+    let program = PathBuf::from("(joined)");
+    let refused = |error: CallError| StartError::Died { program: program.clone(), how: error.to_string() };
+    let version = handshake(&peer, Instant::now() + JOIN_DEADLINE).await.map_err(refused)?;
+    peer.notify(method::INITIALIZED);
+    let info = ServerInfo { program, version, transport: Transport::Pipes, socket: None, pid: 0 };
+    let (client, tell_gone) = client(&peer, info);
+    let threads = client.threads.clone();
+    tokio::spawn(async move {
+        threads.dispatch(&peer, incoming).await;
+        let why: Arc<str> = Arc::from("Codex is gone: it closed its connection");
+        tell_gone.send_replace(Some(why.clone()));
+        threads.lost(&why).await;
+        tasks.shutdown().await;
+    });
+    Ok(client)
+}
+
+fn client(peer: &Peer, info: ServerInfo) -> (Client, watch::Sender<Option<Arc<str>>>) {
+    let (tell_gone, gone) = watch::channel(None);
+    let client = Client { peer: peer.clone(), threads: Arc::default(), gone, info: Arc::new(info) };
+    (client, tell_gone)
 }
 
 /// Owns the child until it ends, or its connection does, or we stop; tells why it is gone.
@@ -84,14 +119,7 @@ async fn keep(
 ) -> Arc<str> {
     let why = tokio::select! {
         how = process.ended() => format!("Codex is gone: {how}"),
-        () = threads.dispatch(peer, incoming) => {
-            // The connection closes a moment before its process can be waited for.
-            let patience = std::time::Duration::from_millis(500);
-            match tokio::time::timeout(patience, process.ended()).await {
-                Ok(how) => format!("Codex is gone: {how}"),
-                Err(_) => process.last_words().after("Codex closed its connection"),
-            }
-        }
+        () = threads.dispatch(peer, incoming) => format!("Codex is gone: {}", after_closing(&mut process).await),
         () = stopped(&mut stop) => "the server is being stopped".to_owned(),
     };
     process.end().await;
@@ -99,6 +127,12 @@ async fn keep(
         tracing::warn!("{why}");
     }
     Arc::from(why)
+}
+
+/// How a child ended whose connection is closed; that closes a moment before the process can be waited for.
+async fn after_closing(process: &mut Process) -> String {
+    let ended = tokio::time::timeout(FAREWELL, process.ended()).await;
+    ended.unwrap_or_else(|_| process.last_words().after("it closed its connection"))
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {

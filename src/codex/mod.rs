@@ -29,6 +29,7 @@ use program::{OLDEST, Version};
 pub use threads::Subscription;
 
 use crate::home::Home;
+use crate::rpc::Connection;
 
 /// Why there is no app-server. The texts are for a model or a person: what failed, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +184,15 @@ impl Codex {
     /// Starts nothing yet.
     pub fn new(launch: Launch) -> Codex {
         Codex { launch, current: Mutex::default(), stop: watch::Sender::new(false) }
+    }
+
+    /// Speaks with an app-server at the other end of `connection`, which somebody else has started and will end: a
+    /// script in a test, with time in its hand.
+    pub fn joined_to(connection: Connection, launch: Launch) -> Codex {
+        let codex = Codex::new(launch);
+        codex.current().starting =
+            Some(launch::join(connection).map(|joined| joined.map_err(Arc::new)).boxed().shared());
+        codex
     }
 
     /// The running app-server; it is started if there is none. Who asks while it starts waits for the same start.

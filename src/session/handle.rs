@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::outcome::{End, Outcome};
-use super::state::{CallId, State, WAITING_MAX};
+use super::state::{CallId, State, TOO_MANY, WAITING_MAX};
 use crate::codex::wire::Tokens;
 use crate::ids::{AgentId, AgentName, ThreadId, TurnId};
 
@@ -174,9 +174,13 @@ impl Handle {
 
     fn ask(&self, prompt: String, limit: Option<Duration>, reply: Reply) -> CallId {
         let call = CallId(self.counts.next_call.fetch_add(1, Ordering::Relaxed));
-        // If it cannot be taken the reply is dropped with it, which its ticket sees.
-        if self.commands.try_send(Command::Turn { call, prompt, limit, reply }).is_ok() {
-            self.counts.asked.fetch_add(1, Ordering::Relaxed);
+        match self.commands.try_send(Command::Turn { call, prompt, limit, reply }) {
+            Ok(()) => drop(self.counts.asked.fetch_add(1, Ordering::Relaxed)),
+            // A caller's reply goes with the command, which its ticket sees.
+            Err(mpsc::error::TrySendError::Full(Command::Turn { reply: Reply::Outbox, .. })) => {
+                self.outbox.put(Arc::new(self.unasked()));
+            }
+            Err(_) => {}
         }
         call
     }
@@ -194,8 +198,13 @@ impl Handle {
     /// Awaits the end of a call.
     pub async fn outcome(&self, ticket: &mut Ticket) -> Arc<Outcome> {
         let outcome = (&mut ticket.outcome).await;
-        outcome
-            .unwrap_or_else(|_| Arc::new(Outcome::without_turn(self.agent.clone(), self.identity.clone(), End::Closed)))
+        outcome.unwrap_or_else(|_| Arc::new(self.unasked()))
+    }
+
+    /// The outcome of a call that the session did not take.
+    fn unasked(&self) -> Outcome {
+        let end = if self.is_over() { End::Closed } else { End::Refused(TOO_MANY.into()) };
+        Outcome::without_turn(self.agent.clone(), self.identity.clone(), end)
     }
 
     /// Whether the session has ended.

@@ -1,3 +1,5 @@
-//! The rooms joined, in process; and the house they stand in.
+//! The rooms joined, in process, with a scripted Codex and time in our hand; and the house they stand in.
 
 mod arrows;
+mod joined;
+mod stage;

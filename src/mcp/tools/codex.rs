@@ -49,13 +49,13 @@ pub(super) async fn codex(
     let prompt = args::prompt(prompt)?;
     let background = args.background;
     let mut notes: Vec<String> = Vec::new();
+    let role = defaults.role.clone();
     let given = given_options(shared, &mut args, defaults, &mut notes)?;
     let handle = match args.agent_id.as_deref() {
         Some(id) => continued(shared, id, identity.as_ref(), given, args.cwd.is_some().then_some(cwd), &mut notes)?,
         None => {
             notes.extend(identity.as_ref().and_then(|name| namesake(shared, name)));
             let options = ThreadOptions { cwd: Some(cwd.to_string_lossy().into_owned()), ..given };
-            let role = args.role.or_else(|| shared.settings.role.clone());
             shared.roster.start(NewAgent { identity, role, options })?
         }
     };

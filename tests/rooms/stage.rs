@@ -1,0 +1,167 @@
+//! Server and client over pipes in memory, and a Codex whose every word the test says itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use atm_agent_mcp::codex::{Codex, Launch};
+use atm_agent_mcp::config::{self, ServeFlags, Sources};
+use atm_agent_mcp::home::Home;
+use atm_agent_mcp::ids::AgentName;
+use atm_agent_mcp::mcp::{Door, Server};
+use atm_agent_mcp::rpc::Connection;
+use atm_agent_mcp::session::{Roster, Setup};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
+
+/// The whole of it.
+pub(crate) struct Stage {
+    pub(crate) codex: Script,
+    pub(crate) client: McpClient,
+    _dir: tempfile::TempDir,
+}
+
+/// The app-server's side.
+pub(crate) struct Script {
+    connection: Connection,
+}
+
+/// The client's side, raw.
+pub(crate) struct McpClient {
+    writer: DuplexStream,
+    lines: Lines<BufReader<DuplexStream>>,
+}
+
+impl Stage {
+    /// Server, client and Codex, with hands shaken.
+    pub(crate) async fn open(flags: ServeFlags) -> Stage {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        let nothing = |_: &str| None;
+        let loaded = config::load(&Sources { flags: &flags, env: &nothing, cwd: dir.path(), home: &home }).unwrap();
+        let settings = loaded.settings;
+        let (ours, theirs) = Connection::memory();
+        let launch = Launch { program: None, home: home.clone(), deadline: Duration::from_secs(10) };
+        let setup = Setup {
+            team: settings.team.clone(),
+            dir: home.team(&settings.team),
+            lead: settings.lead.clone(),
+            default_name: AgentName::parse("codex").unwrap(),
+            limit: settings.max_concurrent_threads,
+        };
+        let roster = Arc::new(Roster::new(setup, Arc::new(Codex::joined_to(ours, launch))));
+        let server = Server::new(roster, settings, dir.path().to_owned());
+        let ((client_end, server_in), (server_out, client_in)) =
+            (tokio::io::duplex(1 << 20), tokio::io::duplex(1 << 20));
+        tokio::spawn(async move {
+            let running = rmcp::service::serve_server(server, Door::open(server_in, server_out)).await.unwrap();
+            running.waiting().await.unwrap();
+        });
+        let mut client = McpClient { writer: client_end, lines: BufReader::new(client_in).lines() };
+        let hello =
+            json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        client.send(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello})).await;
+        client.answer_to(0).await;
+        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+        Stage { codex: Script { connection: theirs }, client, _dir: dir }
+    }
+
+    /// Starts the agent `codex` and brings it to a running turn; the call has the id 1, the turn is `turn-1`.
+    pub(crate) async fn with_running_turn(flags: ServeFlags) -> Stage {
+        let mut stage = Stage::open(flags).await;
+        stage.client.call(1, "codex", &json!({"prompt": "work"})).await;
+        stage.codex.shake_hands().await;
+        stage.codex.open_thread().await;
+        stage.codex.accept_turn("turn-1").await;
+        stage.codex.say("turn/started", &turn("turn-1", "inProgress"));
+        stage
+    }
+}
+
+/// What `turn/started` and `turn/completed` carry.
+pub(crate) fn turn(id: &str, status: &str) -> Value {
+    json!({"threadId": "thread-1", "turn": {"id": id, "status": status, "items": []}})
+}
+
+/// An agent's message, complete.
+pub(crate) fn said(turn: &str, text: &str) -> Value {
+    json!({"threadId": "thread-1", "turnId": turn, "item": {"type": "agentMessage", "id": "m", "text": text}})
+}
+
+impl Script {
+    /// The next thing that is said to Codex.
+    pub(crate) async fn hear(&mut self) -> Value {
+        serde_json::from_str(&self.connection.incoming.recv().await.expect("the server speaks")).unwrap()
+    }
+
+    /// The next request, which must be this one.
+    pub(crate) async fn expect(&mut self, method: &str) -> Value {
+        let heard = self.hear().await;
+        assert_eq!(heard["method"], method, "{heard}");
+        heard
+    }
+
+    /// Answers a request.
+    pub(crate) fn answer(&self, request: &Value, result: &Value) {
+        self.connection.outgoing.send(json!({"id": request["id"], "result": result}).to_string()).unwrap();
+    }
+
+    /// Says something of its own accord.
+    pub(crate) fn say(&self, method: &str, params: &Value) {
+        self.connection.outgoing.send(json!({"method": method, "params": params}).to_string()).unwrap();
+    }
+
+    pub(crate) async fn shake_hands(&mut self) {
+        let hello = self.expect("initialize").await;
+        self.answer(&hello, &json!({"userAgent": "atm-agent-mcp/0.169.0 (script)"}));
+        self.expect("initialized").await;
+    }
+
+    pub(crate) async fn open_thread(&mut self) {
+        let start = self.expect("thread/start").await;
+        self.answer(&start, &json!({"thread": {"id": "thread-1"}, "model": "m"}));
+    }
+
+    pub(crate) async fn accept_turn(&mut self, id: &str) {
+        let start = self.expect("turn/start").await;
+        self.answer(&start, &json!({"turn": {"id": id, "status": "inProgress", "items": []}}));
+    }
+}
+
+impl McpClient {
+    pub(crate) async fn send(&mut self, message: &Value) {
+        self.writer.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+    }
+
+    /// Calls a tool, with a progress token of the same number.
+    pub(crate) async fn call(&mut self, id: u64, tool: &str, arguments: &Value) {
+        let params = json!({"name": tool, "arguments": arguments, "_meta": {"progressToken": id}});
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})).await;
+    }
+
+    /// The next line.
+    pub(crate) async fn next(&mut self) -> Value {
+        serde_json::from_str(&self.lines.next_line().await.unwrap().expect("the server speaks")).unwrap()
+    }
+
+    /// The results of many calls, whatever the order in which they come.
+    pub(crate) async fn results_of(&mut self, ids: std::ops::RangeInclusive<u64>) -> Vec<Value> {
+        let mut results = std::collections::BTreeMap::new();
+        while results.len() < ids.clone().count() {
+            let mut line = self.next().await;
+            if let Some(id) = line["id"].as_u64().filter(|id| ids.contains(id)) {
+                results.insert(id, line["result"].take());
+            }
+        }
+        results.into_values().collect()
+    }
+
+    /// The answer to a request; what comes before it is passed over.
+    pub(crate) async fn answer_to(&mut self, id: u64) -> Value {
+        loop {
+            let line = self.next().await;
+            if line["id"] == id {
+                return line;
+            }
+        }
+    }
+}
