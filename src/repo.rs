@@ -10,11 +10,14 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The nearest directory, `dir` itself or one above it, that holds `.git` (a directory or a file).
+    /// The nearest directory, `dir` itself or one above it, whose `.git` (a directory or a file) leads to a HEAD.
+    ///
+    /// An empty `.git` is none: Codex's sandbox leaves such in the directories that it protects when it is killed
+    /// (0.169.0, in the temporary directory too).
     pub fn around(dir: &Path) -> Option<Self> {
         let dir = std::path::absolute(dir).ok()?;
-        let root = dir.ancestors().find(|above| above.join(".git").exists())?;
-        Some(Repository { root: root.to_owned() })
+        let all = dir.ancestors().map(|above| Repository { root: above.to_owned() });
+        all.into_iter().find(|repository| repository.git_dir().is_some_and(|git| git.join("HEAD").exists()))
     }
 
     /// The directory that holds `.git`, absolute.
@@ -75,6 +78,14 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_directory_called_git_is_no_repository() {
+        let dir = tempfile::tempdir().unwrap();
+        let outer = repository(dir.path(), "outer");
+        fs::create_dir_all(outer.join("inner/.git")).unwrap();
+        assert_eq!(Repository::around(&outer.join("inner")).unwrap().root(), outer);
+    }
+
+    #[test]
     fn the_repository_is_found_from_below_with_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let root = repository(dir.path(), "My Repo");
@@ -115,16 +126,16 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_git_file_is_a_repository_without_a_branch() {
+    fn a_git_file_that_leads_nowhere_is_no_repository() {
         let dir = tempfile::tempdir().unwrap();
-        for (content, head) in
-            [("", None), ("nonsense", None), ("gitdir: absent\n", None), ("gitdir: kept\n", Some("b"))]
-        {
+        fs::create_dir_all(dir.path().join("kept")).unwrap();
+        fs::write(dir.path().join("kept/HEAD"), "ref: refs/heads/b\n").unwrap();
+        for content in ["", "nonsense", "gitdir: absent\n"] {
             fs::write(dir.path().join(".git"), content).unwrap();
-            fs::create_dir_all(dir.path().join("kept")).unwrap();
-            fs::write(dir.path().join("kept/HEAD"), "ref: refs/heads/b\n").unwrap();
-            assert_eq!(branch(dir.path()).as_deref(), head, "{content:?}");
+            assert_ne!(Repository::around(dir.path()).map(|r| r.root), Some(dir.path().to_owned()), "{content:?}");
         }
+        fs::write(dir.path().join(".git"), "gitdir: kept\n").unwrap();
+        assert_eq!(branch(dir.path()).as_deref(), Some("b"));
         fs::write(dir.path().join("kept/HEAD"), "ref: refs/heads/.invalid\n").unwrap();
         assert_eq!(branch(dir.path()), None, "reftable");
     }

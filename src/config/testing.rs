@@ -30,6 +30,7 @@ impl Place {
     pub(super) fn new() -> Self {
         let place = Place { dir: tempfile::tempdir().unwrap(), env: HashMap::new() };
         fs::create_dir_all(place.path("repo/.git")).unwrap();
+        fs::write(place.path("repo/.git/HEAD"), "ref: refs/heads/main\n").unwrap();
         place
     }
 

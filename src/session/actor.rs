@@ -37,6 +37,7 @@ pub(super) struct Actor {
     pub(super) snapshot: watch::Sender<Snapshot>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) live: Option<Live>,
+    pub(super) opening: bool,
     pub(super) calls: HashMap<CallId, Waiting>,
     pub(super) turn: Option<Progress>,
     pub(super) ended: Option<Turn>,
@@ -90,7 +91,6 @@ impl Actor {
                     None => self.end(Farewell::Park, None),
                 },
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.take(done),
-                event = next_event(&mut self.live) => self.happened(event),
                 () = at(self.give_up) => self.input(Input::GiveUp),
                 () = at(until) => {
                     if let Some(turn) = &mut self.turn {
@@ -98,6 +98,7 @@ impl Actor {
                     }
                     self.input(Input::Stop(Stop::TimedOut));
                 }
+                event = next_event(&mut self.live) => self.happened(event),
             }
         }
         self.retire().await;
@@ -128,6 +129,7 @@ impl Actor {
     fn take(&mut self, done: Done) {
         match done {
             Done::Opened(Ok(Opened { client, thread, events, model, context, note })) => {
+                self.opening = false;
                 self.kept.record.thread_id = Some(thread.clone());
                 self.kept.record.model = model.or(self.kept.record.model.take());
                 self.kept.record.socket.clone_from(&client.info().socket);
@@ -136,8 +138,11 @@ impl Actor {
                 self.live = Some(Live { client, thread, events });
                 self.input(Input::Opened);
             }
-            Done::Opened(Err(why)) if self.kept.record.thread_id.is_none() => self.input(Input::NeverOpened(why)),
-            Done::Opened(Err(why)) => self.input(Input::NotOpened(why)),
+            Done::Opened(Err(why)) => {
+                self.opening = false;
+                let never = self.kept.record.thread_id.is_none();
+                self.input(if never { Input::NeverOpened(why) } else { Input::NotOpened(why) });
+            }
             Done::Asked { call, told, result } => {
                 if told.is_some() {
                     self.kept.record.context = told;
@@ -222,6 +227,7 @@ impl Actor {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Open => {
+                self.opening = true;
                 self.does("starting");
                 self.live = None;
                 self.kept.record.server_pid = std::process::id();
@@ -257,14 +263,16 @@ impl Actor {
         self.kept.record.last_active = Timestamp::now();
         self.does("asked");
         self.work.push(Box::pin(async move {
-            let asked = async {
-                if let Some(news) = &news {
-                    client.tell(&thread, news).await?;
+            let mut told = None;
+            if let Some(news) = news {
+                match client.tell(&thread, &news).await {
+                    Ok(()) => told = Some(news),
+                    // It is told again before the next turn.
+                    Err(error) => tracing::warn!(%error, "an agent could not be told of its new place"),
                 }
-                client.turn_start(&thread, &prompt).await
-            };
-            let result = asked.await.map(drop).map_err(|error| Arc::from(error.to_string()));
-            Done::Asked { call, told: news, result }
+            }
+            let result = client.turn_start(&thread, &prompt).await;
+            Done::Asked { call, told, result: result.map(drop).map_err(|error| Arc::from(error.to_string())) }
         }));
     }
 
@@ -335,8 +343,19 @@ impl Actor {
         });
     }
 
+    /// What is under way may write the record, or open the thread: the last word on both is ours.
+    async fn let_work_end(&mut self) {
+        while self.opening || self.kept.is_being_written() {
+            match self.work.next().await {
+                Some(done) => self.take(done),
+                None => return,
+            }
+        }
+    }
+
     async fn retire(mut self) {
         self.publish();
+        tokio::time::timeout(LAST_TURN, self.let_work_end()).await.ok();
         if let Some(Live { client, events, .. }) = self.live.take() {
             client.release(events).await;
         }

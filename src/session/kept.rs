@@ -51,6 +51,11 @@ impl Kept {
         Some(async { save.await.unwrap_or_else(|error| tracing::warn!("{error}")) })
     }
 
+    /// Whether a write is under way.
+    pub(super) fn is_being_written(&self) -> bool {
+        matches!(self.disk, Disk::BeingWritten | Disk::BeingWrittenAndBehind)
+    }
+
     /// A write has ended.
     pub(super) fn saved(&mut self) {
         self.disk = match self.disk {

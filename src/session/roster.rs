@@ -127,7 +127,7 @@ pub struct Roster {
 #[derive(Debug)]
 struct Live {
     handle: Handle,
-    _name: NameLock,
+    name: NameLock,
 }
 
 /// Somebody found.
@@ -239,7 +239,8 @@ impl Roster {
     /// Closes an agent: its turn is ended, its name is free at once, its record is kept.
     pub async fn close(&self, agent: &AgentId) {
         let live = self.lock().remove(agent);
-        if let Some(Live { handle, .. }) = live {
+        if let Some(Live { handle, name }) = live {
+            drop(name);
             handle.end(Farewell::Close).await;
         } else if let Some(mut record) = Record::load(&self.setup.dir, agent)
             && !record.closed
@@ -352,6 +353,7 @@ impl Roster {
             snapshot: shown,
             outbox,
             live: None,
+            opening: false,
             calls: HashMap::new(),
             turn: None,
             ended: None,
@@ -362,7 +364,7 @@ impl Roster {
             give_up: None,
             farewell: None,
         };
-        self.lock().insert(handle.agent.clone(), Live { handle: handle.clone(), _name: name });
+        self.lock().insert(handle.agent.clone(), Live { handle: handle.clone(), name });
         // The actor ends when it is told to or its last handle is gone; whoever ends it waits for its word.
         tokio::spawn(actor.run(first));
         handle
