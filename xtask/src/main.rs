@@ -4,11 +4,11 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::process::{Command, ExitCode};
 
-use crate::codex::{NEWEST, PINNED, Version};
+use crate::npm::{CODEX, INSPECTOR, Version};
 use crate::run::{answers, run};
 use crate::workspace::Workspace;
 
-mod codex;
+mod npm;
 mod run;
 mod workspace;
 
@@ -24,8 +24,20 @@ Commands:
   help              say this
 ";
 
+/// The newest and the oldest Codex that the tests run against.
+const PINNED: [&str; 2] = [NEWEST, "0.144.6"];
+
+/// The Codex for everything that needs only one.
+const NEWEST: &str = "0.169.0";
+
+/// The MCP client that the tests call the server with.
+const INSPECTOR_VERSION: &str = "2.12.0";
+
 /// Where the tests and the benchmark find the pinned Codex versions, a directory each.
 const CODEX_DIR: &str = "ATM_TEST_CODEX_DIR";
+
+/// Where the tests find the MCP client.
+const INSPECTOR_BIN: &str = "ATM_TEST_INSPECTOR";
 
 #[derive(Debug, PartialEq)]
 enum Task {
@@ -92,7 +104,7 @@ fn pinned() -> Vec<Version> {
 
 fn install(workspace: &Workspace, versions: &[Version]) -> Outcome {
     for version in versions {
-        let bin = codex::install(&workspace.codex_dir(), version)?;
+        let bin = CODEX.install(&workspace.codex_dir(), version)?;
         eprintln!("Codex {version}: {}", bin.display());
     }
     Ok(ExitCode::SUCCESS)
@@ -100,9 +112,9 @@ fn install(workspace: &Workspace, versions: &[Version]) -> Outcome {
 
 fn demo(workspace: &Workspace, args: &[OsString]) -> Outcome {
     // Codex first: when it cannot be had, that is said before a long build.
-    let codex = match codex::on_path(env::var_os("PATH").as_deref().unwrap_or(OsStr::new(""))) {
+    let codex = match npm::on_path(env::var_os("PATH").as_deref().unwrap_or(OsStr::new(""))) {
         Some(bin) => bin,
-        None => codex::install(&workspace.codex_dir(), &Version::pinned(NEWEST))?,
+        None => CODEX.install(&workspace.codex_dir(), &Version::pinned(NEWEST))?,
     };
     let built = run(workspace.cargo().args(["build", "--release", "--bin", "atm-agent-mcp"]))?;
     if built != ExitCode::SUCCESS {
@@ -113,6 +125,7 @@ fn demo(workspace: &Workspace, args: &[OsString]) -> Outcome {
 
 fn test(workspace: &Workspace, args: &[OsString]) -> Outcome {
     install(workspace, &pinned())?;
+    let inspector = INSPECTOR.install(&workspace.inspector_dir(), &Version::pinned(INSPECTOR_VERSION))?;
     let runner: &[&str] = if answers(workspace.cargo().args(["nextest", "--version"])) {
         &["nextest", "run"]
     } else {
@@ -120,7 +133,8 @@ fn test(workspace: &Workspace, args: &[OsString]) -> Outcome {
         &["test"]
     };
     let mut tests = workspace.cargo();
-    tests.env(CODEX_DIR, workspace.codex_dir()).args(runner).args(["--workspace", "--no-fail-fast"]).args(args);
+    tests.env(CODEX_DIR, workspace.codex_dir()).env(INSPECTOR_BIN, inspector);
+    tests.args(runner).args(["--workspace", "--no-fail-fast"]).args(args);
     run(&mut tests)
 }
 

@@ -37,6 +37,11 @@ impl Workspace {
         self.target.join("codex")
     }
 
+    /// Holds the installed MCP client.
+    pub(crate) fn inspector_dir(&self) -> PathBuf {
+        self.target.join("inspector")
+    }
+
     /// What `cargo build --release` leaves.
     pub(crate) fn release_bin(&self) -> PathBuf {
         self.target.join("release").join(format!("atm-agent-mcp{}", env::consts::EXE_SUFFIX))
