@@ -73,8 +73,17 @@ impl Serve {
         }
         let sweeping = tokio::task::spawn_blocking(move || run_dir::sweep(&home));
         let server = Server::new(roster.clone(), settings, own_directory);
+        let door = Door::open(reader, writer);
+        let left = door.left();
+        // rmcp waits 5 s for calls that are under way when the client leaves; parked, they end at once.
+        let parting = async {
+            left.await;
+            roster.park_all().await;
+            std::future::pending().await
+        };
         let served = tokio::select! {
-            served = attend(server, Door::open(reader, writer)) => served,
+            served = attend(server, door) => served,
+            () = parting => unreachable!("it is pending"),
             () = stop => Ok(()),
         };
         roster.park_all().await;

@@ -5,6 +5,7 @@ mod demo;
 pub mod error;
 mod log;
 mod serve;
+mod stdio;
 
 use std::process::ExitCode;
 

@@ -22,7 +22,7 @@ pub(super) async fn run(Args { flags }: Args) -> Result<(), CliError> {
     }
     let resume = flags.resume.map(|who| who.map_or(Resume::Last, Resume::Named));
     let serve = Serve { settings: loaded.settings, home, own_directory: cwd, resume };
-    Ok(serve.run(tokio::io::stdin(), tokio::io::stdout(), asked_to_stop()).await?)
+    Ok(serve.run(super::stdio::stdin(), super::stdio::stdout(), asked_to_stop()).await?)
 }
 
 /// Comes when the system or the user asks the program to end.

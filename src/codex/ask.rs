@@ -37,9 +37,7 @@ pub enum Ask {
         /// Which.
         tool: String,
     },
-    /// To run a command or change files, in the words of the protocol's first version.
-    Legacy,
-    /// Something that we do not know.
+    /// Something that we do not know, or that only the protocol's first version asked (`execCommandApproval`).
     Unknown {
         /// The method.
         method: String,
@@ -68,7 +66,6 @@ impl Ask {
             "item/tool/requestUserInput" => Ask::UserInput,
             "mcpServer/elicitation/request" => Ask::Elicitation { server },
             "item/tool/call" => Ask::ToolCall { tool },
-            "execCommandApproval" | "applyPatchApproval" => Ask::Legacy,
             _ => Ask::Unknown { method: method.to_owned() },
         }
     }
@@ -84,7 +81,6 @@ impl Ask {
                 let text = format!("The tool {tool} is not available.");
                 Ok(json!({ "contentItems": [{ "type": "inputText", "text": text }], "success": false }))
             }
-            Ask::Legacy => Ok(json!({ "decision": "denied" })),
             Ask::Unknown { method } => {
                 Err(RpcError { code: -32601, message: format!("this client does not know {method}"), data: None })
             }
@@ -101,7 +97,6 @@ impl Ask {
             Ask::UserInput => "a question to the user".into(),
             Ask::Elicitation { server } => format!("of the MCP server {server}"),
             Ask::ToolCall { tool } => format!("to call the tool {tool}"),
-            Ask::Legacy => "to run a command or change files".into(),
             Ask::Unknown { method } => format!("{method}, which this version does not know"),
         }
     }
@@ -116,8 +111,6 @@ mod tests {
         let command = Ask::read("item/commandExecution/requestApproval", r#"{"command":"touch a","reason":"need it"}"#);
         assert_eq!(command.summary(), "to run `touch a` (need it)");
         assert_eq!(command.refusal().unwrap()["decision"], "decline");
-        let legacy = Ask::read("execCommandApproval", r#"{"command":["ls"]}"#);
-        assert_eq!(legacy.refusal().unwrap()["decision"], "denied");
         let unknown = Ask::read("item/new/thing", "not even JSON");
         assert_eq!(unknown.refusal().unwrap_err().code, -32601);
     }

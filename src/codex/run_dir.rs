@@ -81,8 +81,10 @@ impl RunDir {
 #[cfg(unix)]
 const SOCKET_NAME: &str = "s";
 
+/// A command without a sandbox has a session of its own and outlives an app-server that is killed.
 impl Drop for RunDir {
     fn drop(&mut self) {
+        end_all_marked(&self.id);
         fs::remove_dir_all(&self.path).ok();
     }
 }
@@ -118,6 +120,7 @@ fn sweep_all(all: &Path) {
         {
             tracing::info!(pid, "ended an app-server that had outlived its server");
         }
+        end_all_marked(&id.to_string_lossy());
         drop(owner);
         fs::remove_dir_all(&dir).ok();
     }
@@ -143,6 +146,24 @@ fn environment_of(pid: u32) -> String {
     let shown = std::process::Command::new("ps").args(["-E", "-ww", "-o", "command=", "-p", &pid.to_string()]).output();
     shown.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default()
 }
+
+/// Ends every process that carries our mark, whatever group it has put itself into.
+#[cfg(target_os = "linux")]
+fn end_all_marked(id: &str) {
+    let mark = format!("{MARK}={id}");
+    let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
+    for number in names.filter_map(|name| name.to_str()?.parse::<i32>().ok()) {
+        let environment = fs::read(format!("/proc/{number}/environ")).unwrap_or_default();
+        let carries = environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
+        if let Some(pid) = rustix::process::Pid::from_raw(number).filter(|_| carries) {
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+        }
+    }
+}
+
+/// On Windows the job object has ended them; on other systems the app-server's group is what can be found.
+#[cfg(not(target_os = "linux"))]
+fn end_all_marked(_: &str) {}
 
 /// On Windows the job object has ended the child together with its server.
 #[cfg(windows)]

@@ -361,5 +361,7 @@ pub(super) struct ErrorNote {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct About {
+    /// The protocol's first version called it a conversation.
+    #[serde(alias = "conversationId")]
     pub(super) thread_id: ThreadId,
 }

@@ -58,7 +58,7 @@ pub struct ServeFlags {
     #[arg(long, value_name = "AGENT")]
     pub resume: Option<Option<String>>,
 
-    /// How long a call may take, in seconds; 0 is for ever
+    /// The longest turn, in seconds; it is interrupted then, and returns what there is; 0 is no limit
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub timeout: Option<u64>,
 

@@ -63,6 +63,8 @@ impl World {
         }
         command
             .env("ATM_HOME", self.home())
+            // Codex starts a shell that reads the user's own settings.
+            .env("HOME", self.home())
             .env("CODEX_HOME", self.codex_home())
             .env("ATM_AGENT_MCP_CODEX_BIN", codex)
             .env(API_KEY_VAR, "none")

@@ -63,9 +63,9 @@ pub struct CodexArgs {
 /// Gives an agent its next prompt. Name it by exactly one of agent_id, identity, threadId, conversationId.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["prompt"]))]
 pub struct ReplyArgs {
     /// The next prompt for the agent. At most 1048576 characters.
-    #[schemars(required)]
     pub prompt: Option<String>,
     /// Which agent, by its id.
     pub agent_id: Option<String>,
@@ -191,7 +191,7 @@ pub fn who(
 }
 
 /// An id that nobody can have is one that is not found.
-fn unknown(what: &str, id: &str) -> ToolError {
+pub fn unknown(what: &str, id: &str) -> ToolError {
     let shown: String = id.chars().take(80).collect();
     ToolError::new("SESSION_NOT_FOUND", format!("Session not found for {what}: {shown}"))
 }

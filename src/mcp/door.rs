@@ -4,6 +4,7 @@
 //! in it would wait for ever. This one says what was wrong.
 
 use std::io;
+use std::time::Duration;
 
 use rmcp::RoleServer;
 use rmcp::model::{ClientRequest, GetMeta, JsonRpcMessage};
@@ -12,11 +13,13 @@ use rmcp::transport::Transport;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// The longest line that is read, in bytes. Arguments have smaller limits of their own, with better errors.
 const LINE_MAX: usize = 64 * 1024 * 1024;
+/// How long a client that has left may take to read what there is for it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How many messages wait on their way in and out. When they are full, the client waits, or we wait for it: neither
 /// side of the door waits for the other.
 const DEPTH: usize = 256;
@@ -28,6 +31,7 @@ pub struct Door {
     outgoing: Option<mpsc::Sender<Vec<u8>>>,
     reader: JoinHandle<()>,
     writer: JoinHandle<()>,
+    left: watch::Receiver<()>,
 }
 
 impl Door {
@@ -39,9 +43,20 @@ impl Door {
     {
         let (to_client, outgoing) = mpsc::channel(DEPTH);
         let (from_client, incoming) = mpsc::channel(DEPTH);
-        let reader = tokio::spawn(read(BufReader::with_capacity(64 * 1024, reader), from_client, to_client.clone()));
+        let (open, left) = watch::channel(());
+        let reading = read(BufReader::with_capacity(64 * 1024, reader), from_client, to_client.clone());
+        let reader = tokio::spawn(async move {
+            reading.await;
+            drop(open);
+        });
         let writer = tokio::spawn(write(writer, outgoing));
-        Door { incoming, outgoing: Some(to_client), reader, writer }
+        Door { incoming, outgoing: Some(to_client), reader, writer, left }
+    }
+
+    /// Comes when the client has closed our stdin: it wants no more answers.
+    pub fn left(&self) -> impl Future<Output = ()> + use<> {
+        let mut left = self.left.clone();
+        async move { while left.changed().await.is_ok() {} }
     }
 }
 
@@ -68,7 +83,10 @@ impl Transport<RoleServer> for Door {
         self.reader.abort();
         (&mut self.reader).await.ok();
         self.outgoing = None;
-        (&mut self.writer).await.ok();
+        if tokio::time::timeout(LAST_WORDS, &mut self.writer).await.is_err() {
+            tracing::debug!("the client has left and reads no more");
+            self.writer.abort();
+        }
         Ok(())
     }
 }

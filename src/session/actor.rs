@@ -17,9 +17,8 @@ use tokio::time::Instant;
 use super::handle::{Command, Farewell, Outbox, Reply, Snapshot};
 use super::kept::Kept;
 use super::opening::{self, Opened};
-use super::outcome::{End, Outcome};
 use super::state::{CallId, Effect, Ending, Input, Rules, State, Stop};
-use super::turn::{Progress, activity, one_line};
+use super::turn::{self, Progress, activity, one_line};
 use crate::codex::event::ThreadEvent;
 use crate::codex::wire::Turn;
 use crate::codex::{Client, Codex, Subscription};
@@ -27,6 +26,10 @@ use crate::ids::ThreadId;
 
 /// How long a turn may take to end when its session is closed.
 const LAST_TURN: Duration = Duration::from_secs(2);
+
+/// How long a turn may take to end when its call was cancelled or has had its time (0.169.0 needs 10 ms; a turn that
+/// has not begun yet may wait for MCP servers).
+const STOPPED_TURN: Duration = Duration::from_secs(5);
 
 /// One agent's live side.
 pub(super) struct Actor {
@@ -122,7 +125,7 @@ impl Actor {
             *kept = Farewell::Close;
         }
         waiting.extend(done);
-        self.give_up.get_or_insert_with(|| Instant::now() + LAST_TURN);
+        self.give_up = None;
         self.input(Input::Close);
     }
 
@@ -222,6 +225,9 @@ impl Actor {
         for effect in self.rules.step(input) {
             self.perform(effect);
         }
+        let patience = if *self.rules.state() == State::Closing { LAST_TURN } else { STOPPED_TURN };
+        let until = self.give_up.unwrap_or_else(|| Instant::now() + patience);
+        self.give_up = self.rules.is_ending().then_some(until);
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -280,35 +286,7 @@ impl Actor {
         self.answered += 1;
         let progress = self.turn.take_if(|progress| progress.call == call);
         let Some(Waiting { reply, .. }) = self.calls.remove(&call) else { return };
-        let stop = match ending {
-            Ending::Turn { stop } => stop,
-            _ => None,
-        };
-        let told = match ending {
-            Ending::Turn { .. } => None,
-            Ending::Withdrawn => Some(End::Withdrawn),
-            Ending::Refused(why) => Some(End::Refused(why)),
-            Ending::Lost(why) => Some(End::Lost(why)),
-            Ending::Closed => Some(End::Closed),
-        };
-        let mut outcome = Outcome::without_turn(
-            self.kept.record.agent_id.clone(),
-            self.kept.record.identity.clone(),
-            End::Interrupted,
-        );
-        outcome.thread.clone_from(&self.kept.record.thread_id);
-        if let Some(progress) = progress {
-            let finished = progress.finish(self.ended.as_ref(), stop);
-            outcome.turn = finished.turn;
-            outcome.text = finished.text;
-            outcome.usage = finished.usage;
-            outcome.took = finished.took;
-            outcome.notes = finished.notes;
-            outcome.end = finished.end;
-        }
-        if let Some(end) = told {
-            outcome.end = end;
-        }
+        let outcome = turn::outcome(&self.kept.record, progress, self.ended.as_ref(), ending);
         let outcome = Arc::new(outcome);
         match reply {
             // A caller that has gone does not want to know.

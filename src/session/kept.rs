@@ -1,9 +1,15 @@
 //! A session's record, and whether the disk is behind it.
 
+use std::time::Duration;
+
 use super::context;
 use super::record::Record;
 use crate::home::TeamDir;
 use crate::ids::AgentName;
+
+/// How long a record waits to be written, so that the answer, and the call that may follow it, come first: the disk
+/// would take the processor from their way.
+const AFTER_THE_ANSWER: Duration = Duration::from_millis(50);
 
 /// The record of a living agent. It is written off the loop, for a sync of the disk takes milliseconds, and one write
 /// at a time, so that the last word is the newest.
@@ -48,7 +54,10 @@ impl Kept {
         }
         self.disk = Disk::BeingWritten;
         let save = self.clone().save();
-        Some(async { save.await.unwrap_or_else(|error| tracing::warn!("{error}")) })
+        Some(async {
+            tokio::time::sleep(AFTER_THE_ANSWER).await;
+            save.await.unwrap_or_else(|error| tracing::warn!("{error}"));
+        })
     }
 
     /// Whether a write is under way.

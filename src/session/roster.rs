@@ -1,7 +1,6 @@
 //! The team's agents: who lives here, who can be continued, whose name is whose.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -174,14 +173,18 @@ impl Roster {
 
     /// Starts a new agent.
     pub fn start(&self, new: NewAgent) -> Result<Handle, RosterError> {
-        self.make_room()?;
+        let in_the_way = self.in_the_way()?;
         let named = new.identity.is_some();
         let (identity, lock) = match new.identity {
             Some(name) => {
                 let lock = self.name(&name)?.ok_or_else(|| self.taken(&name))?;
+                self.park(in_the_way);
                 (name, lock)
             }
-            None => self.free_name()?,
+            None => {
+                self.park(in_the_way);
+                self.free_name()?
+            }
         };
         let record = Record::new(identity, named, self.setup.team.clone(), new.role, new.options);
         Ok(self.enter(record, lock))
@@ -189,11 +192,15 @@ impl Roster {
 
     /// Continues an agent that is on disk. One without a name of its own gets a new one if its old one is taken.
     pub fn resume(&self, mut record: Record) -> Result<Handle, RosterError> {
-        self.make_room()?;
         record.closed = false;
-        let lock = match self.name(&record.identity)? {
+        let in_the_way = self.in_the_way()?;
+        let own = self.name(&record.identity)?;
+        if own.is_none() && record.named {
+            return Err(self.taken(&record.identity));
+        }
+        self.park(in_the_way);
+        let lock = match own {
             Some(lock) => lock,
-            None if record.named => return Err(self.taken(&record.identity)),
             None => {
                 let (name, lock) = self.free_name()?;
                 record.identity = name;
@@ -250,10 +257,10 @@ impl Roster {
         }
     }
 
-    /// Ends every session in good order; their agents can be continued.
+    /// Ends every session in good order; their agents can be continued. Called twice, each call waits for the end.
     pub async fn park_all(&self) {
-        let all: Vec<Live> = self.lock().drain().map(|(_, live)| live).collect();
-        let mut ending: FuturesUnordered<_> = all.iter().map(|live| live.handle.end(Farewell::Park)).collect();
+        let all = self.live();
+        let mut ending: FuturesUnordered<_> = all.iter().map(|handle| handle.end(Farewell::Park)).collect();
         while futures_util::StreamExt::next(&mut ending).await.is_some() {}
     }
 
@@ -296,11 +303,11 @@ impl Roster {
         RosterError::NameTaken { name: name.clone(), holder }
     }
 
-    /// Parks the longest idle agent without a name of its own if there is no room for one more.
-    fn make_room(&self) -> Result<(), RosterError> {
-        let mut live = self.lock();
+    /// Who is to be parked if there is no room for one more: the longest idle agent without a name of its own.
+    fn in_the_way(&self) -> Result<Option<AgentId>, RosterError> {
+        let live = self.lock();
         if live.len() < self.setup.limit {
-            return Ok(());
+            return Ok(None);
         }
         let idle = |live: &&Live| {
             let handle = &live.handle;
@@ -308,17 +315,20 @@ impl Roster {
             !handle.named && rests && !handle.is_busy() && !handle.has_results()
         };
         let longest = live.values().filter(idle).min_by_key(|live| live.handle.snapshot().last_active);
-        let Some(agent) = longest.map(|live| live.handle.agent.clone()) else {
-            let mut agents: Vec<String> = live.values().map(|live| describe(&live.handle)).collect();
-            agents.sort();
-            return Err(RosterError::TooMany { limit: self.setup.limit, agents: agents.join(", ") });
-        };
-        if let Entry::Occupied(parked) = live.entry(agent) {
-            let Live { handle, .. } = parked.remove();
+        if let Some(longest) = longest {
+            return Ok(Some(longest.handle.agent.clone()));
+        }
+        let mut agents: Vec<String> = live.values().map(|live| describe(&live.handle)).collect();
+        agents.sort();
+        Err(RosterError::TooMany { limit: self.setup.limit, agents: agents.join(", ") })
+    }
+
+    fn park(&self, agent: Option<AgentId>) {
+        let parked = agent.and_then(|agent| self.lock().remove(&agent));
+        if let Some(Live { handle, .. }) = parked {
             tracing::info!(agent = %handle.identity, "parked to make room");
             handle.park();
         }
-        Ok(())
     }
 
     fn enter(&self, record: Record, name: NameLock) -> Handle {

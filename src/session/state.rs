@@ -101,7 +101,7 @@ pub enum Input {
     Lost(Arc<str>),
     /// The session is to end.
     Close,
-    /// Its turn did not end in time after a close.
+    /// Its turn did not end in time after it was asked to, or after a close.
     GiveUp,
 }
 
@@ -156,6 +156,19 @@ impl Rules {
         &self.state
     }
 
+    /// Whether a turn is to end that has not: the wait for it is bounded.
+    pub fn is_ending(&self) -> bool {
+        match self.state {
+            State::Closing => true,
+            State::Asked { stop, .. } | State::Running { owner: Owner::Call(_), stop, .. } => stop.is_some(),
+            State::Running { owner: Owner::Human, .. }
+            | State::Starting
+            | State::Idle
+            | State::Closed
+            | State::Lost { .. } => false,
+        }
+    }
+
     /// How many calls wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
@@ -198,10 +211,7 @@ impl Rules {
             Input::Stop(stop) => self.stop(stop),
             Input::Lost(why) => self.lost(why),
             Input::Close => self.close(),
-            Input::GiveUp => match self.state {
-                State::Closing => self.retire(),
-                _ => vec![],
-            },
+            Input::GiveUp => self.give_up(),
         }
     }
 
@@ -327,6 +337,24 @@ impl Rules {
                 effects.extend(self.retire());
                 effects
             }
+        }
+    }
+
+    /// The call ends without its turn; what waits behind it goes on when the thread has been opened again.
+    fn give_up(&mut self) -> Vec<Effect> {
+        match self.state {
+            State::Closing => self.retire(),
+            State::Asked { call, stop: stop @ Some(_) }
+            | State::Running { owner: Owner::Call(call), stop: stop @ Some(_), .. } => {
+                let finish = Effect::Finish(call, Ending::Turn { stop });
+                if self.waiting.is_empty() {
+                    self.state = State::Lost { why: "Codex did not end its turn when it was asked to".into() };
+                    return vec![finish];
+                }
+                self.state = State::Starting;
+                vec![finish, Effect::Open]
+            }
+            _ => vec![],
         }
     }
 
@@ -466,6 +494,22 @@ mod tests {
         rules.step(Input::Call(ONE));
         let ended = rules.step(Input::NeverOpened(why()));
         assert_eq!(ended, [Effect::Finish(ONE, Ending::Refused(why())), Effect::Retire]);
+    }
+
+    #[test]
+    fn a_turn_that_does_not_end_when_asked_to_is_given_up_and_the_next_call_opens_the_thread_again() {
+        let timed_out = Effect::Finish(ONE, Ending::Turn { stop: Some(Stop::TimedOut) });
+        let mut rules = running();
+        assert_eq!(rules.step(Input::GiveUp), [], "nobody has asked it to end");
+        rules.step(Input::Stop(Stop::TimedOut));
+        assert!(rules.is_ending());
+        assert_eq!(rules.step(Input::GiveUp), std::slice::from_ref(&timed_out));
+        assert_eq!(rules.step(Input::Call(TWO)), [Effect::Open]);
+        let mut rules = running();
+        rules.step(Input::Call(TWO));
+        rules.step(Input::Stop(Stop::TimedOut));
+        assert_eq!(rules.step(Input::GiveUp), [timed_out, Effect::Open]);
+        assert_eq!(rules.step(Input::Opened), [Effect::StartTurn(TWO)]);
     }
 
     #[test]

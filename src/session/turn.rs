@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::outcome::{End, Usage};
-use super::state::{CallId, Stop};
+use super::outcome::{End, Outcome, Usage};
+use super::record::Record;
+use super::state::{CallId, Ending, Stop};
 use crate::codex::wire::{Change, Item, TokenUsage, Turn, TurnStatus};
 use crate::ids::TurnId;
 
@@ -54,10 +55,9 @@ impl Progress {
         self.trouble = Some(message);
     }
 
-    /// The turn has ended as `turn` says; `stop` is why we ended it, if we did.
-    pub(super) fn finish(self, turn: Option<&Turn>, stop: Option<Stop>) -> Finished {
+    /// What is left when the turn has ended as `turn` says; `stop` is why we ended it, if we did.
+    fn into_outcome(self, outcome: Outcome, turn: Option<&Turn>, stop: Option<Stop>) -> Outcome {
         let last = turn.and_then(|turn| turn.items.iter().rev().find_map(answer));
-        let text = last.map_or(self.text, str::to_owned);
         let in_its_words = turn.and_then(|turn| turn.error.as_ref()).map(|error| match &error.additional_details {
             Some(details) => format!("{} ({details})", error.message),
             None => error.message.clone(),
@@ -69,18 +69,34 @@ impl Progress {
             }
             _ => stop.map_or(End::Interrupted, End::Stopped),
         };
-        Finished { end, text, usage: self.usage, took: self.since.elapsed(), notes: self.notes, turn: self.turn }
+        Outcome {
+            end,
+            text: last.map_or(self.text, str::to_owned),
+            usage: self.usage,
+            took: self.since.elapsed(),
+            notes: self.notes,
+            turn: self.turn,
+            ..outcome
+        }
     }
 }
 
-/// What is left of a turn.
-pub(super) struct Finished {
-    pub(super) end: End,
-    pub(super) text: String,
-    pub(super) usage: Option<Usage>,
-    pub(super) took: Duration,
-    pub(super) notes: Vec<String>,
-    pub(super) turn: Option<TurnId>,
+/// The outcome of a call that ended so: with `progress` if its turn was asked for, with `turn` if that has ended.
+pub(super) fn outcome(record: &Record, progress: Option<Progress>, turn: Option<&Turn>, ending: Ending) -> Outcome {
+    let (end, stop) = match ending {
+        Ending::Turn { stop } => (None, stop),
+        Ending::Withdrawn => (Some(End::Withdrawn), None),
+        Ending::Refused(why) => (Some(End::Refused(why)), None),
+        Ending::Lost(why) => (Some(End::Lost(why)), None),
+        Ending::Closed => (Some(End::Closed), None),
+    };
+    let mut outcome = Outcome::without_turn(record.agent_id.clone(), record.identity.clone(), End::Interrupted);
+    outcome.thread.clone_from(&record.thread_id);
+    if let Some(progress) = progress {
+        outcome = progress.into_outcome(outcome, turn, stop);
+    }
+    outcome.end = end.unwrap_or(outcome.end);
+    outcome
 }
 
 /// What the agent answered, if the item is that; its commentary is none.
@@ -123,6 +139,8 @@ pub(super) fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codex::wire::ThreadOptions;
+    use crate::ids::{AgentName, Team};
     use serde_json::json;
 
     fn message(text: &str, phase: Option<&str>) -> Item {
@@ -133,22 +151,27 @@ mod tests {
         serde_json::from_value(json!({"id": "t", "status": status, "items": items})).unwrap()
     }
 
+    fn finished(progress: Progress, turn: &Turn, stop: Option<Stop>) -> Outcome {
+        let name = AgentName::parse("a").unwrap();
+        let record = Record::new(name, true, Team::parse("t").unwrap(), None, ThreadOptions::default());
+        outcome(&record, Some(progress), Some(turn), Ending::Turn { stop })
+    }
+
     #[test]
     fn the_answer_is_the_turns_last_message_or_the_last_one_seen() {
         let mut progress = Progress::new(CallId(1), None, vec![]);
         progress.completed(&message("first", None));
         progress.completed(&message("on my way", Some("commentary")));
-        let finished = progress.finish(Some(&ended("completed", &json!([]))), None);
-        assert_eq!((finished.end, finished.text.as_str()), (End::Completed, "first"));
+        let outcome = finished(progress, &ended("completed", &json!([])), None);
+        assert_eq!((outcome.end, outcome.text.as_str()), (End::Completed, "first"));
         let items = json!([{"type": "agentMessage", "id": "2", "text": "last"}, {"type": "later", "id": "3"}]);
-        let finished = Progress::new(CallId(1), None, vec![]).finish(Some(&ended("completed", &items)), None);
-        assert_eq!(finished.text, "last");
+        let outcome = finished(Progress::new(CallId(1), None, vec![]), &ended("completed", &items), None);
+        assert_eq!(outcome.text, "last");
     }
 
     #[test]
     fn an_ended_turn_says_who_ended_it() {
-        let end =
-            |status, stop| Progress::new(CallId(1), None, vec![]).finish(Some(&ended(status, &json!([]))), stop).end;
+        let end = |status, stop| finished(Progress::new(CallId(1), None, vec![]), &ended(status, &json!([])), stop).end;
         assert_eq!(end("interrupted", Some(Stop::TimedOut)), End::Stopped(Stop::TimedOut));
         assert_eq!(end("interrupted", None), End::Interrupted);
         assert_eq!(end("completed", Some(Stop::Cancelled)), End::Completed, "it was faster");

@@ -95,6 +95,11 @@ enabled = false
 [otel]
 exporter = "none"
 metrics_exporter = "none"
+
+# A sandbox that is killed leaves an empty .git, .codex and .agents in each root that may be written to.
+[sandbox_workspace_write]
+exclude_slash_tmp = true
+exclude_tmpdir_env_var = true
 "#
         )
     }

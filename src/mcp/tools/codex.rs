@@ -15,7 +15,7 @@ use crate::mcp::progress;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::Shared;
 use crate::policy::{ApprovalPolicy, Sandbox};
-use crate::session::{Found, Handle, NewAgent, RosterError, ThreadOptions, Who};
+use crate::session::{Found, Handle, NewAgent, ThreadOptions, Who};
 
 /// The largest prompt file, in bytes: four for each character of a prompt.
 const FILE_MAX: u64 = 4 * args::PROMPT_MAX as u64;
@@ -38,7 +38,7 @@ pub(super) async fn codex(
     let cwd = directory(shared, args.cwd.as_deref(), context).await?;
     let prompt = match (args.prompt.take(), args.agent_file.take()) {
         (Some(prompt), None) => prompt,
-        (None, Some(file)) => read_prompt(&cwd.join(&file))?,
+        (None, Some(file)) => read_prompt("argument agent_file", &cwd.join(&file))?,
         (Some(_), Some(_)) => return Err(ToolError::arguments("give prompt or agent_file, not both")),
         (None, None) => {
             return Err(ToolError::arguments(
@@ -127,9 +127,9 @@ fn continued(
     cwd: Option<PathBuf>,
     notes: &mut Vec<String>,
 ) -> Result<Handle, ToolError> {
-    let agent = AgentId::parse(id).map_err(|_| ToolError::from(RosterError::NotFound(who_typed(id))));
+    let agent = AgentId::parse(id).map_err(|_| args::unknown("agent_id", id))?;
     let given = ThreadOptions { cwd: cwd.map(|cwd| cwd.to_string_lossy().into_owned()), ..given };
-    match shared.roster.find(&Who::Agent(agent?))? {
+    match shared.roster.find(&Who::Agent(agent))? {
         Found::Live(handle) => {
             if given != ThreadOptions::default() {
                 notes.push(
@@ -157,12 +157,6 @@ fn continued(
             Ok(shared.roster.resume(*record)?)
         }
     }
-}
-
-/// An id that no agent can have, as it was typed.
-fn who_typed(id: &str) -> Who {
-    let plain: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(80).collect();
-    crate::ids::ThreadId::parse(&plain).map_or_else(|_| Who::Agent(AgentId::new()), Who::Thread)
 }
 
 /// A hint at an agent of an earlier time that had the same name.
@@ -206,12 +200,12 @@ fn given_options(
     also("model_reasoning_effort", effort.map(Value::from));
     also("compact_prompt", args.compact_prompt.take().map(Value::from));
     also("features.multi_agent", shared.settings.subagents.then_some(Value::from(true)));
-    let file = |path: &Option<PathBuf>| path.as_deref().map(read_prompt).transpose();
+    let file = |key: &str, path: &Option<PathBuf>| path.as_deref().map(|path| read_prompt(key, path)).transpose();
     let base_instructions = match args.base_instructions.take() {
         Some(own) => Some(own),
-        None => file(&shared.settings.base_prompt_file)?,
+        None => file("setting base_prompt_file", &shared.settings.base_prompt_file)?,
     };
-    let extra = file(&shared.settings.extra_instructions_file)?;
+    let extra = file("setting extra_instructions_file", &shared.settings.extra_instructions_file)?;
     let own = args.developer_instructions.take();
     let developer_instructions = match (own, extra) {
         (Some(own), Some(extra)) => Some(format!("{own}\n\n{extra}")),
@@ -245,9 +239,9 @@ async fn directory(
 }
 
 /// The text of a file that holds a prompt or instructions.
-fn read_prompt(path: &Path) -> Result<String, ToolError> {
+fn read_prompt(named_by: &str, path: &Path) -> Result<String, ToolError> {
     let failed = |why: String| {
-        ToolError::new("AGENT_FILE_NOT_FOUND", format!("the file {} cannot be read: {why}", path.display()))
+        ToolError::new("AGENT_FILE_NOT_FOUND", format!("{named_by}: the file {} cannot be read: {why}", path.display()))
             .with("path", path.display().to_string())
     };
     let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;

@@ -1,0 +1,13 @@
+//! Our program, spawned, with a Codex that does what real Codex cannot be made to do.
+
+mod ends;
+mod flags;
+mod flood;
+mod input;
+mod purity;
+mod roster;
+mod server;
+mod settings;
+mod stage;
+mod starts;
+mod turns;

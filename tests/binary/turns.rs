@@ -1,0 +1,169 @@
+//! What happens to calls when a turn does not go as it should.
+
+use serde_json::{Value, json};
+
+use crate::stage::Stage;
+
+/// The agent of a status, a listing or a result.
+async fn agent(server: &mut crate::server::Server, identity: &str) -> Value {
+    server.done("agent_status", json!({ "identity": identity })).await
+}
+
+#[tokio::test]
+async fn a_codex_that_dies_in_a_turn_ends_every_call_at_once_and_the_next_one_goes_on_in_a_new_one() {
+    let stage = Stage::set(json!({ "turns": [["started", "never"], ["started", { "say": "half" }, "die"]] })).await;
+    let mut server = stage.server(&[]).await;
+    let long = server.begin("codex", json!({ "prompt": "long", "identity": "ann" })).await;
+    let mut codex = stage.codex().await;
+    codex.got("turn/start").await;
+    let waiting = server.begin("codex-reply", json!({ "prompt": "later", "identity": "ann" })).await;
+    let dying = server.begin("codex", json!({ "prompt": "die", "identity": "bob" })).await;
+    let mut threads = Vec::new();
+    for call in [long, waiting, dying] {
+        let result = server.result(call).await;
+        let told = &result["structuredContent"];
+        assert_eq!((&result["isError"], &told["status"]), (&json!(true), &json!("lost")), "{result}");
+        assert_eq!(told["error"], "CHILD_PROCESS_DEAD");
+        let content = told["content"].as_str().unwrap();
+        assert!(content.contains(": 9") && content.contains("codex-reply"), "{content}");
+        threads.push(told["threadId"].clone());
+    }
+    codex.gone().await;
+    let ann = agent(&mut server, "ann").await;
+    assert_eq!((&ann["status"], &ann["resumable"]), (&json!("lost"), &json!(true)), "{ann}");
+    assert_eq!(server.done("agent_status", json!({})).await["child_alive"], false);
+
+    stage.rewrite(json!({}));
+    let result = server.done("codex-reply", json!({ "prompt": "again", "identity": "ann" })).await;
+    assert_eq!((&result["content"], &result["threadId"]), (&json!("done"), &threads[0]));
+    let mut codex = stage.codex().await;
+    assert_eq!(codex.got("thread/resume").await["threadId"], threads[0]);
+    let result = server.done("codex-reply", json!({ "prompt": "again", "threadId": threads[2] })).await;
+    assert_eq!(result["identity"], "bob");
+    assert_eq!(codex.got("thread/resume").await["threadId"], threads[2]);
+}
+
+#[tokio::test]
+async fn a_dead_codex_is_told_with_its_last_lines() {
+    let stage = Stage::set(json!({ "prints": ["thread 'main' panicked at core.rs"], "turns": [["die"]] })).await;
+    let mut server = stage.server(&[]).await;
+    let error = server.fails("codex", json!({ "prompt": "x" })).await;
+    assert!(error.contains("thread 'main' panicked at core.rs"), "{error}");
+}
+
+#[tokio::test]
+async fn whatever_codex_asks_is_declined_at_once_and_the_result_says_so() {
+    let turn = json!([
+        "started",
+        { "ask": ["item/commandExecution/requestApproval", { "itemId": "1", "command": "rm -rf /", "reason": "tidy" }] },
+        { "ask": ["item/fileChange/requestApproval", { "itemId": "2", "reason": null, "grantRoot": null }] },
+        { "ask": ["item/permissions/requestApproval", { "itemId": "3", "reason": "network" }] },
+        { "ask": ["item/tool/requestUserInput", { "itemId": "4", "questions": [{ "id": "q", "question": "Which?" }] }] },
+        { "ask": ["mcpServer/elicitation/request", { "serverName": "mail", "mode": "form", "message": "May I?" }] },
+        { "ask": ["item/tool/call", { "callId": "6", "namespace": null, "tool": "send", "arguments": {} }] },
+        { "ask": ["execCommandApproval", { "conversationId": "", "callId": "7", "command": ["rm", "x"], "cwd": "/" }] },
+        { "ask": ["item/tarot/read", { "card": "fool" }] },
+        { "say": "done" }
+    ]);
+    let stage = Stage::set(json!({ "turns": [turn] })).await;
+    let mut server = stage.server(&[]).await;
+    let result = server.done("codex", json!({ "prompt": "x" })).await;
+    assert_eq!(result["content"], "done");
+
+    let mut codex = stage.codex().await;
+    let text = json!([{ "type": "inputText", "text": "The tool send is not available." }]);
+    let answers = [
+        (1, json!({ "decision": "decline" })),
+        (2, json!({ "decision": "decline" })),
+        (3, json!({ "permissions": {}, "scope": "turn" })),
+        (4, json!({ "answers": {} })),
+        (5, json!({ "action": "decline", "content": null })),
+        (6, json!({ "contentItems": text, "success": false })),
+    ];
+    for (id, expected) in answers {
+        let answer = codex.answered().await;
+        assert_eq!((&answer["id"], &answer["result"]), (&json!(id), &expected), "{answer}");
+    }
+    let of_the_first_version = codex.answered().await;
+    assert_eq!(of_the_first_version["error"]["code"], -32601, "{of_the_first_version}");
+    let unknown = codex.answered().await;
+    assert_eq!((&unknown["id"], &unknown["error"]["code"]), (&json!(8), &json!(-32601)), "{unknown}");
+    assert!(unknown["error"]["message"].as_str().unwrap().contains("item/tarot/read"), "{unknown}");
+
+    let notes: Vec<&str> = result["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
+    let words = [
+        "`rm -rf /` (tidy)",
+        "to change files",
+        "network",
+        "question",
+        "mail",
+        "tool send",
+        "execCommandApproval",
+        "item/tarot/read",
+    ];
+    assert_eq!(notes.len(), words.len(), "{notes:#?}");
+    for (note, word) in notes.iter().zip(words) {
+        assert!(note.contains(word) && note.contains("declined"), "{note:?} does not say {word:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_call_is_interrupted_once_its_turn_runs_and_not_before_and_gets_no_answer() {
+    let turns = json!([["wait", "started", "never"], ["started", { "say": "done" }]]);
+    let stage = Stage::set(json!({ "turns": turns })).await;
+    let mut server = stage.server(&[]).await;
+    let call = server.begin("codex", json!({ "prompt": "long" })).await;
+    let mut codex = stage.codex().await;
+    codex.got("turn/start").await;
+    server.notify("notifications/cancelled", json!({ "requestId": call, "reason": "no time" })).await;
+    assert_eq!(agent(&mut server, "codex").await["status"], "running");
+    codex.lives().await;
+    assert!(!codex.methods().contains(&"turn/interrupt"), "{:?}", codex.methods());
+    codex.go().await;
+    codex.got("turn/interrupt").await;
+    let result = server.done("codex-reply", json!({ "prompt": "next", "identity": "codex" })).await;
+    assert_eq!((&result["content"], &result["status"]), (&json!("done"), &json!("completed")));
+    let left = server.leave().await;
+    assert_eq!(left.rest, Vec::<Value>::new(), "the cancelled call is not answered");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_its_turn_is_withdrawn_by_a_cancel_and_never_reaches_codex() {
+    let stage = Stage::set(json!({ "turns": [["started", "wait", { "say": "done" }]] })).await;
+    let mut server = stage.server(&[]).await;
+    let first = server.begin("codex", json!({ "prompt": "one" })).await;
+    let mut codex = stage.codex().await;
+    codex.got("turn/start").await;
+    let second = server.begin("codex-reply", json!({ "prompt": "two", "identity": "codex" })).await;
+    server.notify("notifications/cancelled", json!({ "requestId": second })).await;
+    let third = server.begin("codex-reply", json!({ "prompt": "three", "identity": "codex" })).await;
+    assert_eq!(agent(&mut server, "codex").await["status"], "running");
+    codex.go().await;
+    codex.go().await;
+    assert_eq!(server.result(first).await["structuredContent"]["status"], "completed");
+    assert_eq!(server.result(third).await["structuredContent"]["status"], "completed");
+    assert_eq!(codex.got("turn/start").await["input"][0]["text"], "three");
+    assert_eq!(server.leave().await.rest, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_turn_that_codex_refuses_is_told_and_the_agent_stays() {
+    let stage = Stage::set(json!({ "refuses": { "turn/start": "model overloaded" } })).await;
+    let mut server = stage.server(&[]).await;
+    let error = server.fails("codex", json!({ "prompt": "x" })).await;
+    assert!(error.contains("model overloaded"), "{error}");
+    assert_eq!(agent(&mut server, "codex").await["status"], "idle");
+}
+
+#[tokio::test]
+async fn a_background_turn_of_a_dead_codex_is_told_by_agent_wait() {
+    let stage = Stage::set(json!({ "turns": [["started", "wait", "die"]] })).await;
+    let mut server = stage.server(&[]).await;
+    let begun = server.done("codex", json!({ "prompt": "x", "background": true })).await;
+    assert_eq!(begun["status"], "running", "{begun}");
+    let wait = server.begin("agent_wait", json!({ "timeout_ms": 600_000 })).await;
+    let mut codex = stage.codex().await;
+    codex.go().await;
+    let result = server.result(wait).await;
+    assert_eq!(result["structuredContent"]["results"][0]["status"], "lost", "{result}");
+}
