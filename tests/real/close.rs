@@ -1,0 +1,89 @@
+//! `agent_interrupt` and `agent_close`.
+
+use serde_json::json;
+
+use crate::stage::Stage;
+
+on_each_codex! {
+    an_interrupted_turn_returns_to_its_caller_and_the_next_call_goes_on,
+    an_agent_with_nothing_to_do_is_not_interrupted,
+    a_closed_agent_answers_its_calls_and_frees_its_name_at_once,
+    a_closed_agent_is_continued_only_by_its_id,
+}
+
+async fn an_interrupted_turn_returns_to_its_caller_and_the_next_call_goes_on(stage: Stage) {
+    let (scene, [ana]) = stage.with_gates(["ana"]).await;
+    let server = scene.serve(&[]).await;
+    let held = server.begin("codex", json!({"identity": "ana", "prompt": "HOLD ana"})).await;
+    ana.reached().await;
+    let next = server.begin("codex-reply", json!({"identity": "ana", "prompt": "SAY next"})).await;
+    let done = server.call("agent_interrupt", json!({"identity": "ana"})).await.good();
+    assert_eq!((&done["interrupted"], done.text("identity")), (&json!(true), "ana"));
+
+    let held = held.result().await.bad();
+    assert_eq!((held.text("status"), held.text("error")), ("interrupted", "INTERRUPTED"));
+    assert!(held.content().contains("codex-reply"), "{held:?}");
+    let next = next.result().await.good();
+    assert_eq!((next.content(), &next["threadId"]), ("next", &held["threadId"]));
+    scene.end(server).await;
+}
+
+async fn an_agent_with_nothing_to_do_is_not_interrupted(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    let done = server.call("agent_interrupt", json!({"identity": "ana"})).await.good();
+    assert_eq!(done["interrupted"], false);
+    let told = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY two"})).await.good();
+    assert_eq!(told.content(), "two");
+    scene.end(server).await;
+}
+
+async fn a_closed_agent_answers_its_calls_and_frees_its_name_at_once(stage: Stage) {
+    let (scene, [ana]) = stage.with_gates(["ana"]).await;
+    let server = scene.serve(&[]).await;
+    let held = server.begin("codex", json!({"identity": "ana", "prompt": "HOLD ana"})).await;
+    ana.reached().await;
+    let waiting = server.begin("codex-reply", json!({"identity": "ana", "prompt": "SAY never"})).await;
+    let closed = server.call("agent_close", json!({"identity": "ana"})).await.good();
+    assert_eq!((&closed["closed"], closed.text("status")), (&json!(true), "closed"));
+    for call in [held, waiting] {
+        let told = call.result().await.bad();
+        assert_eq!((told.text("status"), told.text("error")), ("closed", "SESSION_CLOSED"));
+        assert!(told.content().contains(closed.text("agent_id")), "{told:?}");
+    }
+    let other = server.call("codex", json!({"identity": "ana", "prompt": "SAY another"})).await.good();
+    assert_eq!((other.content(), other.text("identity")), ("another", "ana"));
+    assert_ne!(other["agent_id"], closed["agent_id"]);
+    assert!(other.notes().contains(closed.text("agent_id")), "it is told of its namesake: {other:?}");
+
+    let read = server.call("agent_read", json!({"agent_id": closed.text("agent_id")})).await.good();
+    assert!(read.content().contains("(interrupted)"), "{read:?}");
+    scene.end(server).await;
+}
+
+async fn a_closed_agent_is_continued_only_by_its_id(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    let first = server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    for _ in 0..2 {
+        let closed = server.call("agent_close", json!({"identity": "ana"})).await.good();
+        assert_eq!((&closed["closed"], &closed["agent_id"]), (&json!(true), &first["agent_id"]));
+    }
+    for (argument, field) in [("identity", "identity"), ("agent_id", "agent_id"), ("threadId", "threadId")] {
+        let reply = json!({argument: first.text(field), "prompt": "SAY no"});
+        let told = server.call("codex-reply", reply).await.bad();
+        assert_eq!(told.text("error"), "SESSION_CLOSED");
+        assert!(told.content().contains(first.text("agent_id")), "{told:?}");
+    }
+    assert_eq!(server.call("agent_sessions", json!({})).await.good().list("sessions").len(), 0);
+    let all = server.call("agent_sessions", json!({"include_closed": true})).await.good();
+    assert_eq!(all.each("sessions", "status"), ["closed"]);
+
+    let again = server.call("codex", json!({"agent_id": first.text("agent_id"), "prompt": "SAY two"})).await.good();
+    assert_eq!((again.content(), &again["threadId"], again.text("identity")), ("two", &first["threadId"], "ana"));
+    assert_eq!(scene.asked_last().texts("assistant"), ["one"]);
+    let reply = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY three"})).await.good();
+    assert_eq!(reply.content(), "three", "and is no longer closed");
+    scene.end(server).await;
+}
