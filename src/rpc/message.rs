@@ -28,9 +28,9 @@ pub struct RpcError {
     pub data: Option<serde_json::Value>,
 }
 
-/// What came in.
+/// What the other side says of its own accord.
 #[derive(Debug)]
-pub enum Message {
+pub enum Incoming {
     /// Must be answered.
     Request {
         /// Comes back with the answer.
@@ -47,7 +47,14 @@ pub enum Message {
         /// To what.
         params: Box<RawValue>,
     },
-    /// Answers a request of ours.
+}
+
+/// What came in.
+#[derive(Debug)]
+pub enum Message {
+    /// The other side speaks.
+    Said(Incoming),
+    /// It answers a request of ours.
     Response {
         /// The request's.
         id: Id,
@@ -59,10 +66,11 @@ pub enum Message {
 impl Message {
     /// Reads one text.
     pub fn parse(text: &str) -> Result<Message, serde_json::Error> {
-        let wire: Incoming = serde_json::from_str(text)?;
+        let wire: Wire = serde_json::from_str(text)?;
+        let params = wire.params.unwrap_or_else(null);
         match (wire.method, wire.id) {
-            (Some(method), Some(id)) => Ok(Message::Request { id, method, params: wire.params.unwrap_or_else(null) }),
-            (Some(method), None) => Ok(Message::Notification { method, params: wire.params.unwrap_or_else(null) }),
+            (Some(method), Some(id)) => Ok(Message::Said(Incoming::Request { id, method, params })),
+            (Some(method), None) => Ok(Message::Said(Incoming::Notification { method, params })),
             (None, Some(id)) => {
                 let result = wire.error.map_or_else(|| Ok(wire.result.unwrap_or_else(null)), Err);
                 Ok(Message::Response { id, result })
@@ -77,7 +85,7 @@ fn null() -> Box<RawValue> {
 }
 
 #[derive(Deserialize)]
-struct Incoming {
+struct Wire {
     id: Option<Id>,
     method: Option<String>,
     params: Option<Box<RawValue>>,
@@ -117,8 +125,11 @@ mod tests {
     #[test]
     fn the_four_kinds_are_told_apart_by_what_they_carry() {
         let parse = |text| Message::parse(text).unwrap();
-        assert!(matches!(parse(r#"{"id":0,"method":"m","params":{}}"#), Message::Request { id: Id::Number(0), .. }));
-        assert!(matches!(parse(r#"{"method":"m"}"#), Message::Notification { .. }));
+        assert!(matches!(
+            parse(r#"{"id":0,"method":"m","params":{}}"#),
+            Message::Said(Incoming::Request { id: Id::Number(0), .. })
+        ));
+        assert!(matches!(parse(r#"{"method":"m"}"#), Message::Said(Incoming::Notification { .. })));
         assert!(matches!(parse(r#"{"id":"a","result":null}"#), Message::Response { result: Ok(_), .. }));
         let error = parse(r#"{"id":1,"error":{"code":-32600,"message":"no"},"jsonrpc":"2.0"}"#);
         assert!(matches!(error, Message::Response { result: Err(RpcError { code: -32600, .. }), .. }));

@@ -11,8 +11,8 @@ pub mod pending;
 #[cfg(unix)]
 pub mod socket;
 
-pub use message::{Id, RpcError};
-pub use peer::{CallError, Incoming, Peer};
+pub use message::{Id, Incoming, RpcError};
+pub use peer::{CallError, Peer};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::message::{self, Message};
+use super::message::{self, Incoming, Message};
 use super::pending::Pending;
 use super::{Connection, Id, RpcError};
 
@@ -34,27 +34,6 @@ pub enum CallError {
     /// The other side is gone.
     #[error("the connection is closed")]
     Closed,
-}
-
-/// What the other side says of its own accord.
-#[derive(Debug)]
-pub enum Incoming {
-    /// Must be answered with [`Peer::answer`].
-    Request {
-        /// For the answer.
-        id: Id,
-        /// What is asked.
-        method: String,
-        /// With what.
-        params: Box<RawValue>,
-    },
-    /// Needs no answer.
-    Notification {
-        /// What happened.
-        method: String,
-        /// To what.
-        params: Box<RawValue>,
-    },
 }
 
 type Waiter = oneshot::Sender<Result<Box<RawValue>, RpcError>>;
@@ -180,8 +159,7 @@ async fn read(shared: &Shared, mut incoming: mpsc::Receiver<String>, reader: mps
                 }
                 continue;
             }
-            Ok(Message::Request { id, method, params }) => Incoming::Request { id, method, params },
-            Ok(Message::Notification { method, params }) => Incoming::Notification { method, params },
+            Ok(Message::Said(said)) => said,
             Err(error) => {
                 tracing::warn!(%error, "a message that cannot be read is passed over");
                 continue;
