@@ -71,7 +71,7 @@ impl Serve {
         if let Some(resume) = resume {
             continue_one(&roster, &resume)?;
         }
-        let sweeping = tokio::task::spawn_blocking(move || run_dir::sweep(&home));
+        run_dir::sweep(&home);
         let server = Server::new(roster.clone(), settings, own_directory);
         let door = Door::open(reader, writer);
         let left = door.left();
@@ -88,9 +88,6 @@ impl Serve {
         };
         roster.park_all().await;
         codex.shutdown().await;
-        if let Ok(Err(error)) = sweeping.await {
-            tracing::warn!(%error, "what dead servers left cannot be cleared away");
-        }
         served
     }
 }

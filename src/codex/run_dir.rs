@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::home::{Home, private_dir, write_atomic};
 
+/// Locked by who makes or clears away such directories.
+const SWEEP_LOCK: &str = "sweep.lock";
+
 /// The variable that marks a child, and what it starts, with the id of its server's directory.
 pub const MARK: &str = "ATM_AGENT_MCP_RUN";
 
@@ -40,7 +43,7 @@ impl RunDir {
     pub fn create(home: &Home) -> io::Result<RunDir> {
         let all = home.run_dir();
         private_dir(&all)?;
-        let _only_one = locked(&all.join("sweep.lock"))?;
+        let _only_one = locked(&all.join(SWEEP_LOCK))?;
         sweep_all(&all);
         let id = uuid::Uuid::new_v4().simple().to_string();
         let path = all.join(&id);
@@ -89,15 +92,13 @@ impl Drop for RunDir {
     }
 }
 
-/// Ends what dead servers left, and removes their directories.
-pub fn sweep(home: &Home) -> io::Result<()> {
+/// Ends what dead servers left, and removes their directories. Whoever does so already, does it for us too.
+pub fn sweep(home: &Home) {
     let all = home.run_dir();
-    if !all.is_dir() {
-        return Ok(());
+    let Ok(only_one) = OpenOptions::new().write(true).open(all.join(SWEEP_LOCK)) else { return };
+    if only_one.try_lock().is_ok() {
+        sweep_all(&all);
     }
-    let _only_one = locked(&all.join("sweep.lock"))?;
-    sweep_all(&all);
-    Ok(())
 }
 
 fn locked(path: &Path) -> io::Result<File> {
@@ -184,7 +185,7 @@ mod tests {
         let path = gone.path.clone();
         drop(gone);
         assert!(!path.exists());
-        sweep(&home).unwrap();
+        sweep(&home);
         assert!(living.path.exists());
     }
 
@@ -206,7 +207,8 @@ mod tests {
         let (mut ours, mut stranger) = (sleeper("aaa"), sleeper("other"));
         left("aaa", ours.id());
         left("bbb", stranger.id());
-        sweep(&home).unwrap();
+        fs::write(home.run_dir().join(SWEEP_LOCK), "").unwrap();
+        sweep(&home);
         assert_eq!(ours.wait().unwrap().signal(), Some(9));
         assert!(stranger.try_wait().unwrap().is_none());
         stranger.kill().unwrap();
