@@ -1,7 +1,7 @@
 //! One agent is one session: an actor with pure rules, its record on disk, its name's lock.
 //!
 //! Theory of operation. A [`Roster`] knows the agents of this server. [`Roster::start`] makes a session: it takes the
-//! name's lock, and starts an actor that opens the thread ([`opening`]). A [`Handle`] gives it calls; each is
+//! name's lock, and starts an actor that opens the thread (`opening.rs`). A [`Handle`] gives it calls; each is
 //! enqueued at once and ends exactly once with an [`Outcome`]. The actor turns commands, Codex's events and the
 //! answers to its own requests into inputs of [`state::Rules`], and does what comes out.
 
