@@ -72,6 +72,11 @@ impl TeamDir {
         self.agents_dir().join(format!("{agent}.json"))
     }
 
+    /// The file whose OS lock says that somebody runs this agent now, whatever it is called.
+    pub fn agent_lock(&self, agent: &AgentId) -> PathBuf {
+        self.agents_dir().join(format!("{agent}.lock"))
+    }
+
     /// The file whose OS lock says that somebody runs this name now.
     pub fn name_lock(&self, name: &AgentName) -> PathBuf {
         self.root.join(format!("{name}.lock"))

@@ -69,7 +69,7 @@ impl Serve {
         };
         let roster = Arc::new(Roster::new(setup, codex.clone()));
         if let Some(resume) = resume {
-            continue_one(&roster, &resume)?;
+            continue_one(&roster, &resume).await?;
         }
         run_dir::sweep(&home);
         let server = Server::new(roster.clone(), settings, own_directory);
@@ -108,7 +108,7 @@ async fn attend(server: Server, door: Door) -> Result<(), ServeError> {
     }
 }
 
-fn continue_one(roster: &Roster, resume: &Resume) -> Result<(), ServeError> {
+async fn continue_one(roster: &Roster, resume: &Resume) -> Result<(), ServeError> {
     let who = match resume {
         Resume::Last => {
             let last = roster.records().into_iter().find(|record| record.thread_id.is_some() && !record.closed);
@@ -121,7 +121,7 @@ fn continue_one(roster: &Roster, resume: &Resume) -> Result<(), ServeError> {
             .map_err(|error| ServeError::Resume(error.to_string()))?,
     };
     let resumed = match roster.find(&who) {
-        Ok(crate::session::Found::Kept(record)) => roster.resume(*record).map(drop),
+        Ok(crate::session::Found::Kept(record)) => roster.resume(&record.agent_id, |_| {}).await.map(drop),
         Ok(crate::session::Found::Live(_)) => Ok(()),
         Err(error) => Err(error),
     };

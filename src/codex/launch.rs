@@ -38,10 +38,11 @@ struct Open {
 pub(super) async fn launch(launch: Launch, stop: watch::Receiver<bool>, keeper: Keeper) -> Result<Client, StartError> {
     let program = program::find(launch.program.as_deref())?;
     let home = launch.home.clone();
-    let made = tokio::task::spawn_blocking(move || RunDir::create(&home)).await;
-    let no_directory = |source| StartError::NoDirectory { path: launch.home.run_dir(), source };
-    let run = made.map_err(|e| no_directory(e.into()))?.map_err(no_directory)?;
     let until = Instant::now() + launch.deadline;
+    let no_directory = |source| StartError::NoDirectory { path: launch.home.run_dir(), source };
+    let locked = |_| no_directory(std::io::Error::other("another process holds sweep.lock in it; which?"));
+    let made = tokio::time::timeout_at(until, tokio::task::spawn_blocking(move || RunDir::create(&home))).await;
+    let run = made.map_err(locked)?.map_err(|e| no_directory(e.into()))?.map_err(no_directory)?;
     let Open { mut process, connection, transport, socket } = open(&program, &run, until, &launch).await?;
 
     let mut tasks = JoinSet::new();

@@ -51,7 +51,9 @@ impl RunDir {
         let owner = locked(&path.join("owner.lock"))?;
         #[cfg(unix)]
         let elsewhere = if path.join(SOCKET_NAME).as_os_str().len() > SOCKET_PATH_MAX {
-            Some(tempfile::Builder::new().prefix("atm-").tempdir()?)
+            let elsewhere = tempfile::Builder::new().prefix(ELSEWHERE).tempdir()?;
+            write_atomic(&path.join(ELSEWHERE), elsewhere.path().as_os_str().as_encoded_bytes())?;
+            Some(elsewhere)
         } else {
             None
         };
@@ -83,6 +85,9 @@ impl RunDir {
 
 #[cfg(unix)]
 const SOCKET_NAME: &str = "s";
+/// How a socket's directory elsewhere is called, and the file that names it.
+#[cfg(unix)]
+const ELSEWHERE: &str = "atm-socket-";
 
 /// A command without a sandbox has a session of its own and outlives an app-server that is killed.
 impl Drop for RunDir {
@@ -122,8 +127,21 @@ fn sweep_all(all: &Path) {
             tracing::info!(pid, "ended an app-server that had outlived its server");
         }
         end_all_marked(&id.to_string_lossy());
+        #[cfg(unix)]
+        remove_elsewhere(&dir);
         drop(owner);
         fs::remove_dir_all(&dir).ok();
+    }
+}
+
+/// Removes the directory that held a dead server's socket, if it is one of ours.
+#[cfg(unix)]
+fn remove_elsewhere(dir: &Path) {
+    use std::os::unix::ffi::OsStringExt;
+    let Ok(bytes) = fs::read(dir.join(ELSEWHERE)) else { return };
+    let path = std::path::PathBuf::from(std::ffi::OsString::from_vec(bytes));
+    if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(ELSEWHERE)) {
+        fs::remove_dir_all(path).ok();
     }
 }
 
@@ -224,5 +242,12 @@ mod tests {
         let home = Home::at(root.path().join("x".repeat(120)));
         let run = RunDir::create(&home).unwrap();
         assert!(run.socket().as_os_str().len() <= SOCKET_PATH_MAX);
+        let elsewhere = run.socket().parent().unwrap().to_owned();
+        let left = home.run_dir().join("left");
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join("owner.lock"), "").unwrap();
+        fs::copy(run.path.join(ELSEWHERE), left.join(ELSEWHERE)).unwrap();
+        sweep(&home);
+        assert!(!elsewhere.exists(), "what a dead server had elsewhere goes too");
     }
 }

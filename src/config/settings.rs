@@ -67,16 +67,13 @@ impl Settings {
     /// Whatever was said closest to the agent holds: the role its call names, then flags, then the role of the
     /// settings, then the general settings.
     pub fn for_role(&self, called: Option<&str>) -> Result<AgentDefaults, UnknownRole> {
-        let choices = self.choices(called)?;
-        let retired = choices.approval_policy.as_ref().filter(|set| set.value.retired);
-        Ok(AgentDefaults {
-            role: called.map(str::to_owned).or_else(|| self.role.clone()),
-            note: retired.map(|set| Warning::RetiredPolicy { at: set.source.clone() }),
-            model: choices.model.map(|set| set.value),
-            reasoning_effort: choices.reasoning_effort.map(|set| set.value),
-            sandbox: choices.sandbox.map(|set| set.value),
-            approval_policy: choices.approval_policy.map(|set| set.value.policy),
-        })
+        let role = called.map(str::to_owned).or_else(|| self.role.clone());
+        self.choices(called).map(|choices| defaults(role, choices))
+    }
+
+    /// What a role says, and nothing else: for an agent that has settings of its own already.
+    pub fn role_alone(&self, name: &str) -> Result<AgentDefaults, UnknownRole> {
+        self.role(name).map(|choices| defaults(Some(name.to_owned()), choices))
     }
 
     fn choices(&self, called: Option<&str>) -> Result<Choices, UnknownRole> {
@@ -100,6 +97,18 @@ impl Settings {
         let policies =
             self.roles.values().chain([&self.general]).filter_map(|choices| choices.approval_policy.as_ref());
         policies.filter(|set| set.value.retired).map(|set| Warning::RetiredPolicy { at: set.source.clone() })
+    }
+}
+
+fn defaults(role: Option<String>, choices: Choices) -> AgentDefaults {
+    let retired = choices.approval_policy.as_ref().filter(|set| set.value.retired);
+    AgentDefaults {
+        role,
+        note: retired.map(|set| Warning::RetiredPolicy { at: set.source.clone() }),
+        model: choices.model.map(|set| set.value),
+        reasoning_effort: choices.reasoning_effort.map(|set| set.value),
+        sandbox: choices.sandbox.map(|set| set.value),
+        approval_policy: choices.approval_policy.map(|set| set.value.policy),
     }
 }
 

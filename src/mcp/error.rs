@@ -51,6 +51,15 @@ impl From<RosterError> for ToolError {
             }
             RosterError::TooMany { limit, .. } => ToolError::new("MAX_SESSIONS_EXCEEDED", message).with("max", limit),
             RosterError::NotFound(_) => ToolError::new("SESSION_NOT_FOUND", message),
+            RosterError::Elsewhere { agent, pid, .. } => {
+                ToolError::new("SESSION_ELSEWHERE", message).with("agent_id", agent.as_str()).with("pid", pid)
+            }
+            RosterError::NoDirectory { path, .. } => {
+                ToolError::arguments(message).with("path", path.display().to_string())
+            }
+            RosterError::Unreadable { path, .. } => {
+                ToolError::new("FILES", message).with("path", path.display().to_string())
+            }
             RosterError::Closed { agent, .. } => {
                 ToolError::new("SESSION_CLOSED", message).with("agent_id", agent.as_str())
             }

@@ -11,10 +11,11 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::handle::{Command, Farewell, Outbox, Reply, Snapshot};
+use super::handle::{Command, Farewell, Goodbye, Outbox, Reply, Snapshot};
+use super::identity::Lock;
 use super::kept::Kept;
 use super::opening::{self, Opened};
 use super::state::{CallId, Effect, Ending, Input, Rules, State, Stop};
@@ -36,6 +37,8 @@ pub(super) struct Actor {
     pub(super) rules: Rules,
     pub(super) codex: Arc<Codex>,
     pub(super) kept: Kept,
+    /// Nobody else runs this agent, or writes its record, until we have ended.
+    pub(super) _owner: Lock,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) snapshot: watch::Sender<Snapshot>,
     pub(super) outbox: Arc<Outbox>,
@@ -49,7 +52,7 @@ pub(super) struct Actor {
     pub(super) notes: Vec<String>,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) give_up: Option<Instant>,
-    pub(super) farewell: Option<(Farewell, Vec<oneshot::Sender<()>>)>,
+    pub(super) farewell: Option<(Farewell, Vec<Goodbye>)>,
 }
 
 /// The thread, open.
@@ -119,7 +122,7 @@ impl Actor {
         }
     }
 
-    fn end(&mut self, farewell: Farewell, done: Option<oneshot::Sender<()>>) {
+    fn end(&mut self, farewell: Farewell, done: Option<Goodbye>) {
         let (kept, waiting) = self.farewell.get_or_insert_with(|| (farewell, Vec::new()));
         if farewell == Farewell::Close {
             *kept = Farewell::Close;
@@ -291,7 +294,7 @@ impl Actor {
         match reply {
             // A caller that has gone does not want to know.
             Reply::Caller(caller) => drop(caller.send(outcome)),
-            Reply::Outbox => self.outbox.put(outcome),
+            Reply::Outbox => self.outbox.put(call, outcome),
         }
     }
 
@@ -339,15 +342,18 @@ impl Actor {
         }
         let (farewell, waiting) = self.farewell.take().unwrap_or((Farewell::Park, Vec::new()));
         self.kept.record.closed = farewell == Farewell::Close;
-        self.kept.save_now().await;
+        let saved = self.kept.save_now().await;
+        if let Err(error) = &saved {
+            tracing::warn!("{error}");
+        }
         for done in waiting {
-            done.send(()).ok();
+            done.send(saved.clone()).ok();
         }
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             // The reply goes with it: its caller hears that the session is closed.
             if let Command::End { done, .. } = command {
-                done.send(()).ok();
+                done.send(saved.clone()).ok();
             }
         }
     }

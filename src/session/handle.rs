@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,8 +16,12 @@ use crate::ids::{AgentId, AgentName, ThreadId, TurnId};
 /// How many commands wait for a session. It takes them at once, whatever its agent does, so this fills only when a
 /// client sends far more calls than may wait; then a call is refused.
 pub(super) const DEPTH: usize = 4 * WAITING_MAX;
-/// How many results of background turns are kept until somebody asks for them; the oldest goes first.
-const OUTBOX_MAX: usize = 16;
+/// How many results of background turns may wait for somebody to ask for them; with more, further calls are refused,
+/// so that none is lost.
+const OUTBOX_MAX: usize = 64;
+/// What such a call is told.
+const UNCOLLECTED: &str =
+    "64 results of this agent's background turns wait already; collect them with agent_wait first";
 
 /// What a session is told.
 #[derive(Debug)]
@@ -25,8 +29,11 @@ pub(super) enum Command {
     Turn { call: CallId, prompt: String, limit: Option<Duration>, reply: Reply },
     Cancel(CallId),
     Interrupt,
-    End { farewell: Farewell, done: oneshot::Sender<()> },
+    End { farewell: Farewell, done: Goodbye },
 }
+
+/// Who waits for a session's end; the error is of its record, which could not be written.
+pub(super) type Goodbye = oneshot::Sender<Result<(), String>>;
 
 /// Where the outcome of a call goes.
 #[derive(Debug)]
@@ -96,16 +103,16 @@ impl Snapshot {
 /// Results of background turns that nobody has asked for yet.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    outcomes: Mutex<VecDeque<Arc<Outcome>>>,
+    outcomes: Mutex<VecDeque<(CallId, Arc<Outcome>)>>,
 }
 
 impl Outbox {
-    pub(super) fn put(&self, outcome: Arc<Outcome>) {
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        if outcomes.len() == OUTBOX_MAX {
-            outcomes.pop_front();
-        }
-        outcomes.push_back(outcome);
+    pub(super) fn put(&self, call: CallId, outcome: Arc<Outcome>) {
+        self.lock().push_back((call, outcome));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(CallId, Arc<Outcome>)>> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,9 +174,17 @@ impl Handle {
         Ticket { call: self.ask(prompt, limit, Reply::Caller(reply)), outcome }
     }
 
-    /// Asks for a turn whose result is put aside until [`Handle::take_results`].
-    pub fn turn_in_background(&self, prompt: String, limit: Option<Duration>) {
-        self.ask(prompt, limit, Reply::Outbox);
+    /// Asks for a turn whose result is put aside until [`Handle::take_results`]; waits until its thread is open. What
+    /// has ended by then, for it could not begin, is returned at once.
+    pub async fn turn_in_background(&self, prompt: String, limit: Option<Duration>) -> Option<Arc<Outcome>> {
+        if self.outbox.lock().len() >= OUTBOX_MAX {
+            return Some(Arc::new(self.unasked(UNCOLLECTED)));
+        }
+        let call = self.ask(prompt, limit, Reply::Outbox);
+        self.opened().await;
+        let mut outbox = self.outbox.lock();
+        let ended = outbox.iter().position(|(ended, _)| *ended == call)?;
+        outbox.remove(ended).map(|(_, outcome)| outcome)
     }
 
     fn ask(&self, prompt: String, limit: Option<Duration>, reply: Reply) -> CallId {
@@ -178,7 +193,7 @@ impl Handle {
             Ok(()) => drop(self.counts.asked.fetch_add(1, Ordering::Relaxed)),
             // A caller's reply goes with the command, which its ticket sees.
             Err(mpsc::error::TrySendError::Full(Command::Turn { reply: Reply::Outbox, .. })) => {
-                self.outbox.put(Arc::new(self.unasked()));
+                self.outbox.put(call, Arc::new(self.unasked(TOO_MANY)));
             }
             Err(_) => {}
         }
@@ -198,12 +213,12 @@ impl Handle {
     /// Awaits the end of a call.
     pub async fn outcome(&self, ticket: &mut Ticket) -> Arc<Outcome> {
         let outcome = (&mut ticket.outcome).await;
-        outcome.unwrap_or_else(|_| Arc::new(self.unasked()))
+        outcome.unwrap_or_else(|_| Arc::new(self.unasked(TOO_MANY)))
     }
 
     /// The outcome of a call that the session did not take.
-    fn unasked(&self) -> Outcome {
-        let end = if self.is_over() { End::Closed } else { End::Refused(TOO_MANY.into()) };
+    fn unasked(&self, why: &str) -> Outcome {
+        let end = if self.is_over() { End::Closed } else { End::Refused(why.into()) };
         Outcome::without_turn(self.agent.clone(), self.identity.clone(), end)
     }
 
@@ -232,11 +247,12 @@ impl Handle {
         self.commands.send(Command::Interrupt).await.ok();
     }
 
-    /// Ends the session; returns when it has ended.
-    pub async fn end(&self, farewell: Farewell) {
+    /// Ends the session; returns when it has ended, with the error if its record could not be written.
+    pub async fn end(&self, farewell: Farewell) -> Result<(), String> {
         let (done, ended) = oneshot::channel();
-        if self.commands.send(Command::End { farewell, done }).await.is_ok() {
-            ended.await.ok();
+        match self.commands.send(Command::End { farewell, done }).await {
+            Ok(()) => ended.await.unwrap_or(Ok(())),
+            Err(_) => Ok(()),
         }
     }
 
@@ -248,11 +264,11 @@ impl Handle {
 
     /// The results of background turns that nobody has asked for yet, the oldest first; they are given once.
     pub fn take_results(&self) -> Vec<Arc<Outcome>> {
-        self.outbox.outcomes.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+        self.outbox.lock().drain(..).map(|(_, outcome)| outcome).collect()
     }
 
     /// Whether there are such results.
     pub fn has_results(&self) -> bool {
-        !self.outbox.outcomes.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.outbox.lock().is_empty()
     }
 }

@@ -1,36 +1,38 @@
-//! Who runs a name now: an OS lock held by the living server.
+//! Who runs a name, and who runs an agent: OS locks held by the living server.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::path::Path;
 
-use crate::home::{TeamDir, private_dir};
-use crate::ids::AgentName;
+use crate::home::private_dir;
 
-/// A name that is ours while this lives. The file stays, for removing it would let two lock it; the lock does not.
+/// Something that is ours while this lives. The file stays, for removing it would let two lock it; the lock does not.
 #[derive(Debug)]
-pub struct NameLock {
+pub struct Lock {
     _file: File,
 }
 
-impl NameLock {
-    /// Takes the name; `None` if somebody runs it.
-    pub fn take(dir: &TeamDir, name: &AgentName) -> io::Result<Option<NameLock>> {
-        private_dir(dir.root())?;
+impl Lock {
+    /// Takes it; `None` if somebody has it.
+    pub fn take(path: &Path) -> io::Result<Option<Lock>> {
+        if let Some(dir) = path.parent() {
+            private_dir(dir)?;
+        }
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(dir.name_lock(name))?;
+        let file = options.open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(NameLock { _file: file })),
+            Ok(()) => Ok(Some(Lock { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
-    /// Whether somebody runs the name now.
-    pub fn is_held(dir: &TeamDir, name: &AgentName) -> bool {
-        let file = OpenOptions::new().write(true).open(dir.name_lock(name));
+    /// Whether somebody has it now.
+    pub fn is_held(path: &Path) -> bool {
+        let file = OpenOptions::new().write(true).open(path);
         file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 }
@@ -38,19 +40,16 @@ impl NameLock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::home::Home;
-    use crate::ids::Team;
 
     #[test]
-    fn a_name_has_one_holder_and_is_free_when_that_is_gone() {
+    fn a_lock_has_one_holder_and_is_free_when_that_is_gone() {
         let root = tempfile::tempdir().unwrap();
-        let dir = Home::at(root.path()).team(&Team::parse("t").unwrap());
-        let name = AgentName::parse("arch").unwrap();
-        assert!(!NameLock::is_held(&dir, &name));
-        let held = NameLock::take(&dir, &name).unwrap().expect("free");
-        assert!(NameLock::take(&dir, &name).unwrap().is_none());
-        assert!(NameLock::is_held(&dir, &name));
+        let path = root.path().join("team").join("arch.lock");
+        assert!(!Lock::is_held(&path));
+        let held = Lock::take(&path).unwrap().expect("free");
+        assert!(Lock::take(&path).unwrap().is_none());
+        assert!(Lock::is_held(&path));
         drop(held);
-        assert!(NameLock::take(&dir, &name).unwrap().is_some());
+        assert!(Lock::take(&path).unwrap().is_some());
     }
 }

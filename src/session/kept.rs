@@ -73,11 +73,9 @@ impl Kept {
         };
     }
 
-    /// The last write. An agent that never had a thread and was not closed is not worth a file.
-    pub(super) async fn save_now(self) {
-        if self.record.thread_id.is_some() || self.record.closed {
-            self.save().await.unwrap_or_else(|error| tracing::warn!("{error}"));
-        }
+    /// The last write. An agent that never had a thread has nothing to come back to.
+    pub(super) async fn save_now(self) -> Result<(), String> {
+        if self.record.thread_id.is_some() { self.save().await } else { Ok(()) }
     }
 
     /// Writes the record; the error says which file, and why.

@@ -16,12 +16,14 @@ pub mod record;
 pub mod roster;
 pub mod state;
 mod turn;
+pub mod who;
 
 pub use handle::{Farewell, Handle, Snapshot, Ticket};
 pub use outcome::{End, Outcome, Usage};
 pub use record::Record;
-pub use roster::{Found, NewAgent, Roster, RosterError, Setup, Who};
+pub use roster::{Found, NewAgent, Roster, Setup};
 pub use state::Stop;
+pub use who::{RosterError, Who};
 
 pub use crate::codex::wire::{Item, ThreadOptions, Tokens, Turn};
 pub use crate::codex::{Client, Transport};

@@ -36,7 +36,7 @@ pub(super) async fn open(codex: Arc<Codex>, mut kept: Kept) -> Result<Opened, Ar
     record.options.developer_instructions = own;
     let mut opened = match &record.thread_id {
         Some(thread) => match resume(&client, thread, &options, record.context.clone()).await {
-            Err(CodexError::Refused { message, .. }) if message.contains(NOTHING_KEPT) => {
+            Err(CodexError::Refused { message, .. }) if message.contains(NOTHING_KEPT) && record.turns == 0 => {
                 let mut opened = start(&client, &options, place).await.map_err(told)?;
                 opened.note = Some("Codex had kept nothing of its earlier thread; it has a new one.".into());
                 opened
@@ -78,6 +78,10 @@ async fn resume(
 
 fn told(error: CodexError) -> Arc<str> {
     match error {
+        CodexError::Refused { message, .. } if message.contains(NOTHING_KEPT) => Arc::from(format!(
+            "{message}. Codex has nothing of this agent's thread here; was it started with another CODEX_HOME? The agent \
+             is kept as it is."
+        )),
         CodexError::Refused { message, .. } if message.contains("already has an active writer") => Arc::from(format!(
             "{message}. Another Codex or another atm-agent-mcp has this thread open; close it there, or start a new \
              agent."

@@ -12,6 +12,8 @@ use crate::ids::{AgentId, AgentName, Team, ThreadId};
 
 /// The version of the stored form.
 const VERSION: u32 = 1;
+/// More than any record has: instructions and settings of a call are in it.
+const SIZE_MAX: u64 = 64 * 1024 * 1024;
 
 /// What is kept of an agent, in `agents/{agent_id}.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,25 +97,36 @@ impl Record {
         write_atomic(&dir.record(&self.agent_id), &serde_json::to_vec_pretty(self)?)
     }
 
-    /// Reads one; `None` if there is none that can be read.
-    pub fn load(dir: &TeamDir, agent: &AgentId) -> Option<Record> {
-        read(&dir.record(agent))
+    /// Reads one; `None` if there is none, the reason if there is one that cannot be read.
+    pub fn load(dir: &TeamDir, agent: &AgentId) -> Result<Option<Record>, String> {
+        let path = dir.record(agent);
+        if path.exists() { read(&path).map(Some) } else { Ok(None) }
     }
 
     /// Every record of a team, the last active first.
     pub fn all(dir: &TeamDir) -> Vec<Record> {
         let entries = std::fs::read_dir(dir.agents_dir()).into_iter().flatten().flatten();
         let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
-        let mut records: Vec<Record> = files.filter_map(|path| read(&path)).collect();
+        let readable = |path: &Path| {
+            read(path).map_err(|why| tracing::warn!(path = %path.display(), why, "a record that cannot be read")).ok()
+        };
+        let mut records: Vec<Record> = files.filter_map(|path| readable(&path)).collect();
         records.sort_by_key(|record| std::cmp::Reverse(record.last_active));
         records
     }
 }
 
-fn read(path: &Path) -> Option<Record> {
-    let text = std::fs::read(path).ok()?;
-    let record = serde_json::from_slice::<Record>(&text);
-    record.map_err(|error| tracing::warn!(path = %path.display(), %error, "a record that cannot be read")).ok()
+fn read(path: &Path) -> Result<Record, String> {
+    let file = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !file.is_file() || file.len() > SIZE_MAX {
+        return Err(format!("it is no file of at most {SIZE_MAX} bytes"));
+    }
+    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+    let record: Record = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    match record.v {
+        VERSION => Ok(record),
+        other => Err(format!("it has version {other}, this program knows {VERSION}")),
+    }
 }
 
 #[cfg(test)]
@@ -129,8 +142,21 @@ mod tests {
         let record = Record::new(AgentName::parse("a").unwrap(), true, team, None, ThreadOptions::default());
         record.save(&dir).unwrap();
         std::fs::write(dir.agents_dir().join("broken.json"), "{").unwrap();
-        assert_eq!(Record::load(&dir, &record.agent_id).unwrap(), record);
+        assert_eq!(Record::load(&dir, &record.agent_id).unwrap().as_ref(), Some(&record));
         assert_eq!(Record::all(&dir), [record]);
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_says_why() {
+        let root = tempfile::tempdir().unwrap();
+        let team = Team::parse("t").unwrap();
+        let dir = Home::at(root.path()).team(&team);
+        let record = Record::new(AgentName::parse("a").unwrap(), true, team, None, ThreadOptions::default());
+        assert_eq!(Record::load(&dir, &record.agent_id), Ok(None));
+        Record { v: 99, ..record.clone() }.save(&dir).unwrap();
+        assert!(Record::load(&dir, &record.agent_id).unwrap_err().contains("version 99"));
+        std::fs::write(dir.record(&record.agent_id), "").unwrap();
+        assert!(Record::load(&dir, &record.agent_id).unwrap_err().contains("EOF"));
     }
 
     #[test]
@@ -143,6 +169,6 @@ mod tests {
         value["invented"] = serde_json::json!({"later": true});
         private_dir(&dir.agents_dir()).unwrap();
         std::fs::write(dir.record(&record.agent_id), value.to_string()).unwrap();
-        assert_eq!(Record::load(&dir, &record.agent_id).unwrap(), record);
+        assert_eq!(Record::load(&dir, &record.agent_id).unwrap().as_ref(), Some(&record));
     }
 }

@@ -1,7 +1,7 @@
 //! The team's agents: who lives here, who can be continued, whose name is whose.
 
 use std::collections::HashMap;
-use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::stream::FuturesUnordered;
@@ -9,10 +9,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::actor::Actor;
 use super::handle::{self, Farewell, Handle, Snapshot};
-use super::identity::NameLock;
+use super::identity::Lock;
 use super::kept::Kept;
 use super::record::Record;
 use super::state::{Rules, State};
+use super::who::{RosterError, Who};
 use crate::codex::wire::{ThreadOptions, Turn};
 use crate::codex::{Client, Codex, CodexError};
 use crate::home::TeamDir;
@@ -20,27 +21,6 @@ use crate::ids::{AgentId, AgentName, Team, ThreadId};
 
 /// How many names are tried for an agent without one of its own.
 const NUMBERS_MAX: usize = 10_000;
-
-/// Whom a client means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Who {
-    /// By its id.
-    Agent(AgentId),
-    /// By its name.
-    Name(AgentName),
-    /// By its thread.
-    Thread(ThreadId),
-}
-
-impl std::fmt::Display for Who {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Who::Agent(id) => write!(f, "agent_id: {id}"),
-            Who::Name(name) => write!(f, "identity: {name}"),
-            Who::Thread(id) => write!(f, "thread_id: {id}"),
-        }
-    }
-}
 
 /// A new agent.
 #[derive(Debug, Clone, Default)]
@@ -51,53 +31,6 @@ pub struct NewAgent {
     pub role: Option<String>,
     /// What its thread is opened with.
     pub options: ThreadOptions,
-}
-
-/// Why there is no such session. The texts say what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum RosterError {
-    /// Somebody runs that name.
-    #[error(
-        "the identity {name} is taken by {holder}. Choose another, leave identity out, or speak to that agent with codex-reply."
-    )]
-    NameTaken {
-        /// Which name.
-        name: AgentName,
-        /// Who has it.
-        holder: String,
-    },
-    /// No room, and nobody to park.
-    #[error(
-        "{limit} agents are live, which is the limit (max_concurrent_threads), and none can be parked: {agents}. \
-         Close one with agent_close, or wait for one with agent_wait."
-    )]
-    TooMany {
-        /// The limit.
-        limit: usize,
-        /// Who they are.
-        agents: String,
-    },
-    /// Nobody of that kind.
-    #[error("Session not found for {0}")]
-    NotFound(Who),
-    /// It was closed.
-    #[error(
-        "the agent {identity} was closed. Continue it with codex {{\"agent_id\": \"{agent}\", \"prompt\": …}}, or start a new one."
-    )]
-    Closed {
-        /// Its name.
-        identity: AgentName,
-        /// Its id.
-        agent: AgentId,
-    },
-    /// The file system refuses.
-    #[error("the team's directory {} cannot be used: {source}", path.display())]
-    Files {
-        /// Which.
-        path: std::path::PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 /// What the roster is made of.
@@ -121,12 +54,14 @@ pub struct Roster {
     setup: Setup,
     codex: Arc<Codex>,
     live: Mutex<HashMap<AgentId, Live>>,
+    /// Sessions that are ending; until they have, their agents' records are theirs.
+    leaving: Mutex<Vec<Handle>>,
 }
 
 #[derive(Debug)]
 struct Live {
     handle: Handle,
-    name: NameLock,
+    name: Lock,
 }
 
 /// Somebody found.
@@ -141,7 +76,7 @@ pub enum Found {
 impl Roster {
     /// Nobody yet.
     pub fn new(setup: Setup, codex: Arc<Codex>) -> Roster {
-        Roster { setup, codex, live: Mutex::default() }
+        Roster { setup, codex, live: Mutex::default(), leaving: Mutex::default() }
     }
 
     /// The team.
@@ -187,12 +122,30 @@ impl Roster {
             }
         };
         let record = Record::new(identity, named, self.setup.team.clone(), new.role, new.options);
-        Ok(self.enter(record, lock))
+        let owner = self.owner(&record)?;
+        Ok(self.enter(record, lock, owner))
     }
 
-    /// Continues an agent that is on disk. One without a name of its own gets a new one if its old one is taken.
-    pub fn resume(&self, mut record: Record) -> Result<Handle, RosterError> {
+    /// Continues an agent that is on disk, with `change` made to its record. One without a name of its own gets a new
+    /// one if its old one is taken.
+    pub async fn resume(&self, agent: &AgentId, change: impl FnOnce(&mut Record)) -> Result<Handle, RosterError> {
+        let before = self.leaving().iter().find(|handle| handle.agent == *agent).cloned();
+        if let Some(before) = before {
+            before.end(Farewell::Park).await.ok();
+        }
+        if let Some(live) = self.lock().get(agent) {
+            return Ok(live.handle.clone());
+        }
+        let not_found = || RosterError::NotFound(Who::Agent(agent.clone()));
+        let owner = self.owner(&self.record(agent)?.ok_or_else(not_found)?)?;
+        // Only now nobody else writes it.
+        let mut record = self.record(agent)?.ok_or_else(not_found)?;
+        change(&mut record);
         record.closed = false;
+        if !record.cwd().is_dir() {
+            let path = record.cwd().to_owned();
+            return Err(RosterError::NoDirectory { identity: record.identity, agent: record.agent_id, path });
+        }
         let in_the_way = self.in_the_way()?;
         let own = self.name(&record.identity)?;
         if own.is_none() && record.named {
@@ -207,7 +160,7 @@ impl Roster {
                 lock
             }
         };
-        Ok(self.enter(record, lock))
+        Ok(self.enter(record, lock, owner))
     }
 
     /// Finds somebody: the living before the kept, the last active before the others.
@@ -221,7 +174,7 @@ impl Roster {
             return Ok(Found::Live(live.handle.clone()));
         }
         let kept = match who {
-            Who::Agent(id) => Record::load(&self.setup.dir, id),
+            Who::Agent(id) => self.record(id)?,
             Who::Name(name) => {
                 let mut of_that_name: Vec<_> = self.records().into_iter().filter(|r| r.identity == *name).collect();
                 of_that_name.sort_by_key(|record| record.closed);
@@ -233,33 +186,38 @@ impl Roster {
     }
 
     /// The session of somebody who was not closed; one that is on disk is continued.
-    pub fn session(&self, who: &Who) -> Result<Handle, RosterError> {
+    pub async fn session(&self, who: &Who) -> Result<Handle, RosterError> {
         match self.find(who)? {
             Found::Live(handle) => Ok(handle),
             Found::Kept(record) if record.closed => {
                 Err(RosterError::Closed { identity: record.identity, agent: record.agent_id })
             }
-            Found::Kept(record) => self.resume(*record),
+            Found::Kept(record) => self.resume(&record.agent_id, |_| {}).await,
         }
     }
 
-    /// Closes an agent: its turn is ended, its name is free at once, its record is kept.
-    pub async fn close(&self, agent: &AgentId) {
-        let live = self.lock().remove(agent);
-        if let Some(Live { handle, name }) = live {
-            drop(name);
-            handle.end(Farewell::Close).await;
-        } else if let Some(mut record) = Record::load(&self.setup.dir, agent)
-            && !record.closed
-        {
-            record.closed = true;
-            record.save(&self.setup.dir).unwrap_or_else(|error| tracing::warn!(%error, "a record cannot be written"));
+    /// Closes an agent: its turn is ended, its name is free at once, its record is kept. The error of what is written
+    /// says that it could not be.
+    pub async fn close(&self, agent: &AgentId) -> Result<Result<(), String>, RosterError> {
+        if let Some(handle) = self.dismiss(agent) {
+            return Ok(handle.end(Farewell::Close).await);
         }
+        let Some(record) = self.record(agent)?.filter(|record| !record.closed) else { return Ok(Ok(())) };
+        let _owner = self.owner(&record)?;
+        let closed = Record { closed: true, ..record };
+        Ok(closed.save(&self.setup.dir).map_err(|error| format!("its record cannot be written: {error}")))
+    }
+
+    /// Whether another server runs this agent now.
+    pub fn runs_elsewhere(&self, agent: &AgentId) -> bool {
+        let ours = self.lock().contains_key(agent) || self.leaving().iter().any(|handle| handle.agent == *agent);
+        !ours && Lock::is_held(&self.setup.dir.agent_lock(agent))
     }
 
     /// Ends every session in good order; their agents can be continued. Called twice, each call waits for the end.
     pub async fn park_all(&self) {
         let all = self.live();
+        let all: Vec<Handle> = all.into_iter().chain(self.leaving().clone()).collect();
         let mut ending: FuturesUnordered<_> = all.iter().map(|handle| handle.end(Farewell::Park)).collect();
         while futures_util::StreamExt::next(&mut ending).await.is_some() {}
     }
@@ -276,12 +234,29 @@ impl Roster {
         live
     }
 
-    fn name(&self, name: &AgentName) -> Result<Option<NameLock>, RosterError> {
-        NameLock::take(&self.setup.dir, name)
-            .map_err(|source| RosterError::Files { path: self.setup.dir.root().to_owned(), source })
+    fn name(&self, name: &AgentName) -> Result<Option<Lock>, RosterError> {
+        self.locked(&self.setup.dir.name_lock(name))
     }
 
-    fn free_name(&self) -> Result<(AgentName, NameLock), RosterError> {
+    fn owner(&self, record: &Record) -> Result<Lock, RosterError> {
+        let owner = self.locked(&self.setup.dir.agent_lock(&record.agent_id))?;
+        owner.ok_or_else(|| RosterError::Elsewhere {
+            identity: record.identity.clone(),
+            agent: record.agent_id.clone(),
+            pid: record.server_pid,
+        })
+    }
+
+    fn locked(&self, path: &Path) -> Result<Option<Lock>, RosterError> {
+        Lock::take(path).map_err(|source| RosterError::Files { path: self.setup.dir.root().to_owned(), source })
+    }
+
+    fn record(&self, agent: &AgentId) -> Result<Option<Record>, RosterError> {
+        Record::load(&self.setup.dir, agent)
+            .map_err(|why| RosterError::Unreadable { path: self.setup.dir.record(agent), why })
+    }
+
+    fn free_name(&self) -> Result<(AgentName, Lock), RosterError> {
         let base = &self.setup.default_name;
         for number in 1..NUMBERS_MAX {
             let name = if number == 1 { base.clone() } else { base.numbered(number) };
@@ -294,7 +269,10 @@ impl Roster {
 
     fn taken(&self, name: &AgentName) -> RosterError {
         let holder = match self.find(&Who::Name(name.clone())) {
-            Ok(Found::Live(handle)) => format!("the agent {} ({})", handle.agent, handle.snapshot().status()),
+            Ok(Found::Live(handle)) => {
+                let status = handle.snapshot().status();
+                format!("the agent {} ({status}); speak to it with codex-reply", handle.agent)
+            }
             Ok(Found::Kept(record)) => {
                 format!("the agent {} of another running server (process {})", record.agent_id, record.server_pid)
             }
@@ -324,14 +302,27 @@ impl Roster {
     }
 
     fn park(&self, agent: Option<AgentId>) {
-        let parked = agent.and_then(|agent| self.lock().remove(&agent));
-        if let Some(Live { handle, .. }) = parked {
+        if let Some(handle) = agent.and_then(|agent| self.dismiss(&agent)) {
             tracing::info!(agent = %handle.identity, "parked to make room");
             handle.park();
         }
     }
 
-    fn enter(&self, record: Record, name: NameLock) -> Handle {
+    /// Takes somebody from the living: the name is free at once, the agent when its session has ended.
+    fn dismiss(&self, agent: &AgentId) -> Option<Handle> {
+        let Live { handle, name } = self.lock().remove(agent)?;
+        drop(name);
+        self.leaving().push(handle.clone());
+        Some(handle)
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, Vec<Handle>> {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|handle| !handle.is_over());
+        leaving
+    }
+
+    fn enter(&self, record: Record, name: Lock, owner: Lock) -> Handle {
         let (rules, first) = Rules::new();
         let (commands, received) = mpsc::channel(handle::DEPTH);
         let (shown, snapshot) = watch::channel(Snapshot {
@@ -359,6 +350,7 @@ impl Roster {
             rules,
             codex: self.codex.clone(),
             kept: Kept::new(record, self.setup.dir.clone(), self.setup.lead.clone()),
+            _owner: owner,
             commands: received,
             snapshot: shown,
             outbox,

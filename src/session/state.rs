@@ -295,7 +295,12 @@ impl Rules {
                     vec![Effect::Interrupt(turn.clone())]
                 }
             },
-            State::Starting | State::Idle | State::Closing | State::Closed | State::Lost { .. } => vec![],
+            // Its turn has not been asked for yet: it never is.
+            State::Starting => {
+                let call = self.waiting.pop_front();
+                call.map(|call| Effect::Finish(call, Ending::Turn { stop: Some(why) })).into_iter().collect()
+            }
+            State::Idle | State::Closing | State::Closed | State::Lost { .. } => vec![],
         }
     }
 
@@ -486,6 +491,15 @@ mod tests {
         assert_eq!(rules.step(Input::Close), [Effect::Finish(ONE, Ending::Closed)]);
         assert_eq!(rules.step(Input::TurnStarted(turn(1))), [Effect::Interrupt(turn(1))]);
         assert_eq!(rules.step(Input::GiveUp), [Effect::Retire]);
+    }
+
+    #[test]
+    fn what_is_interrupted_while_the_thread_opens_never_starts() {
+        let (mut rules, _) = Rules::new();
+        rules.step(Input::Call(ONE));
+        let stop = Some(Stop::Interrupted);
+        assert_eq!(rules.step(Input::Stop(Stop::Interrupted)), [Effect::Finish(ONE, Ending::Turn { stop })]);
+        assert_eq!(rules.step(Input::Opened), []);
     }
 
     #[test]

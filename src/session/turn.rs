@@ -12,6 +12,8 @@ use crate::ids::TurnId;
 
 /// How many notes a result carries.
 const NOTES_MAX: usize = 10;
+/// How much is kept of what Codex or its model says went wrong, in characters.
+const TROUBLE_MAX: usize = 4000;
 /// How long a line on what the agent does may be, in characters.
 const ACTIVITY_MAX: usize = 100;
 
@@ -65,7 +67,8 @@ impl Progress {
         let end = match turn.map(|turn| turn.status) {
             Some(TurnStatus::Completed) => End::Completed,
             Some(TurnStatus::Failed) => {
-                End::Failed(in_its_words.or(self.trouble).unwrap_or_else(|| "Codex did not say why".into()))
+                let why = in_its_words.or(self.trouble).unwrap_or_else(|| "Codex did not say why".into());
+                End::Failed(shortened(&why))
             }
             _ => stop.map_or(End::Interrupted, End::Stopped),
         };
@@ -81,12 +84,21 @@ impl Progress {
     }
 }
 
+/// What somebody else says went wrong, in at most [`TROUBLE_MAX`] characters.
+fn shortened(why: &str) -> String {
+    match why.char_indices().nth(TROUBLE_MAX) {
+        None => why.to_owned(),
+        Some((end, _)) => format!("{}… ({} characters in all)", &why[..end], why.chars().count()),
+    }
+}
+
 /// The outcome of a call that ended so: with `progress` if its turn was asked for, with `turn` if that has ended.
 pub(super) fn outcome(record: &Record, progress: Option<Progress>, turn: Option<&Turn>, ending: Ending) -> Outcome {
     let (end, stop) = match ending {
+        Ending::Turn { stop: Some(stop) } if progress.is_none() => (Some(End::Stopped(stop)), None),
         Ending::Turn { stop } => (None, stop),
         Ending::Withdrawn => (Some(End::Withdrawn), None),
-        Ending::Refused(why) => (Some(End::Refused(why)), None),
+        Ending::Refused(why) => (Some(End::Refused(shortened(&why).into())), None),
         Ending::Lost(why) => (Some(End::Lost(why)), None),
         Ending::Closed => (Some(End::Closed), None),
     };
@@ -175,6 +187,16 @@ mod tests {
         assert_eq!(end("interrupted", Some(Stop::TimedOut)), End::Stopped(Stop::TimedOut));
         assert_eq!(end("interrupted", None), End::Interrupted);
         assert_eq!(end("completed", Some(Stop::Cancelled)), End::Completed, "it was faster");
+    }
+
+    #[test]
+    fn what_went_wrong_is_told_in_bounds() {
+        let error = json!({"message": "x".repeat(500_000)});
+        let turn = serde_json::from_value(json!({"id": "t", "status": "failed", "items": [], "error": error})).unwrap();
+        let End::Failed(why) = finished(Progress::new(CallId(1), None, vec![]), &turn, None).end else {
+            panic!("it failed");
+        };
+        assert!(why.len() < TROUBLE_MAX + 100 && why.ends_with("(500000 characters in all)"), "{}", why.len());
     }
 
     #[test]

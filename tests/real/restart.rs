@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::{Server, Stage};
 
 on_each_codex! {
     agents_are_continued_after_a_restart_by_any_of_their_names,
@@ -12,6 +12,7 @@ on_each_codex! {
     a_server_takes_up_the_agent_it_is_told,
     a_turn_that_runs_when_the_server_stops_is_interrupted_and_kept,
     a_server_whose_client_leaves_in_a_turn_stops_at_once,
+    a_thread_of_another_codex_home_is_not_given_up,
 }
 
 async fn agents_are_continued_after_a_restart_by_any_of_their_names(stage: Stage) {
@@ -107,4 +108,27 @@ async fn a_server_whose_client_leaves_in_a_turn_stops_at_once(stage: Stage) {
     scene.end(server).await;
     assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
     drop(held);
+}
+
+async fn a_thread_of_another_codex_home_is_not_given_up(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    let first = server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    scene.end(server).await;
+
+    let other = scene.project().join("other-home");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::copy(scene.codex_home().join("config.toml"), other.join("config.toml")).unwrap();
+    let mut command = scene.command(&[]);
+    command.env("CODEX_HOME", &other);
+    let server = Server::start(command).await;
+    let refused = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY two"})).await.bad();
+    assert!(refused.content().contains("CODEX_HOME"), "{refused:?}");
+    scene.end(server).await;
+
+    let server = scene.serve(&[]).await;
+    let again = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY three"})).await.good();
+    assert_eq!(again["threadId"], first["threadId"]);
+    assert_eq!(scene.asked_last().texts("assistant"), ["one"]);
+    scene.end(server).await;
 }

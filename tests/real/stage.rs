@@ -104,7 +104,7 @@ impl Scene {
 
     /// Runs `serve` with these flags.
     pub(crate) async fn serve(&self, flags: &[&str]) -> Server {
-        Server { client: Client::start(self.command(flags)).await.expect("a session") }
+        Server::start(self.command(flags)).await
     }
 
     /// The command that does so.
@@ -149,6 +149,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Starts one, however it is called.
+    pub(crate) async fn start(command: Command) -> Server {
+        Server { client: Client::start(command).await.expect("a session") }
+    }
+
     /// Calls a tool and waits for its result.
     pub(crate) async fn call(&self, tool: &'static str, arguments: Value) -> Told {
         Told(self.client.call(tool, arguments).await.expect("a result and no protocol error"))

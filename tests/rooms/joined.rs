@@ -137,6 +137,40 @@ async fn waiting_ends_after_its_time_and_says_who_is_still_running() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cancelled_wait_takes_no_results_with_it() {
+    let mut stage = Stage::open(ServeFlags::default()).await;
+    stage.client.call(1, "codex", &json!({"prompt": "work", "background": true})).await;
+    stage.codex.shake_hands().await;
+    stage.codex.open_thread().await;
+    stage.client.answer_to(1).await;
+    stage.codex.accept_turn("turn-1").await;
+    stage.codex.say("turn/started", &turn("turn-1", "inProgress"));
+    stage.client.call(2, "codex-reply", &json!({"identity": "codex", "prompt": "more", "background": true})).await;
+    stage.client.answer_to(2).await;
+    stage.client.call(3, "agent_wait", &json!({"mode": "all"})).await;
+    stage.codex.say("item/completed", &said("turn-1", "the first"));
+    stage.codex.say("turn/completed", &turn("turn-1", "completed"));
+    stage.codex.accept_turn("turn-2").await;
+    let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 3}});
+    stage.client.send(&cancelled).await;
+    stage.client.call(4, "agent_wait", &json!({})).await;
+    let result = stage.client.answer_to(4).await["result"]["structuredContent"].clone();
+    assert_eq!(result["results"][0]["content"], "the first", "{result}");
+    assert_eq!(result["running"][0]["identity"], "codex");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_is_told_who_leads() {
+    let lead = atm_agent_mcp::ids::AgentName::parse("boss").unwrap();
+    let mut stage = Stage::open(ServeFlags { lead: Some(lead), ..ServeFlags::default() }).await;
+    stage.client.call(1, "codex", &json!({"prompt": "work"})).await;
+    stage.codex.shake_hands().await;
+    let start = stage.codex.expect("thread/start").await;
+    let told = start["params"]["developerInstructions"].as_str().unwrap();
+    assert!(told.contains(r#""lead":"boss""#), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_calls_than_may_wait_are_refused_and_the_others_run_in_their_order() {
     let mut stage = Stage::with_running_turn(ServeFlags::default()).await;
     for id in 2..=512 {

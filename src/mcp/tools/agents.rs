@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::mcp::args::{self, AgentArgs, SessionsArgs, StatusArgs};
 use crate::mcp::error::ToolError;
+use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::Shared;
 use crate::session::{Found, Handle, Record, Transport, Who};
 
@@ -44,7 +45,7 @@ pub(super) fn status(shared: &Shared, args: &StatusArgs) -> Result<CallToolResul
     let busy = live.iter().filter(|handle| handle.is_busy()).count();
     let codex = shared.roster.codex();
     let names: BTreeMap<&str, &str> = live.iter().map(|h| (h.identity().as_str(), h.agent().as_str())).collect();
-    let agents: Vec<Value> = live.iter().map(|handle| of_handle(handle, &[], shared)).collect();
+    let agents: Vec<Value> = live.iter().take(LISTED_MAX).map(|handle| of_handle(handle, &[], shared)).collect();
     let child = codex.as_ref().map(|codex| {
         let info = codex.info();
         json!({
@@ -103,13 +104,28 @@ pub(super) async fn close(shared: &Shared, args: &AgentArgs) -> Result<CallToolR
         Found::Live(handle) => (handle.agent().clone(), handle.identity().clone(), false),
         Found::Kept(record) => (record.agent_id, record.identity, record.closed),
     };
-    shared.roster.close(&agent).await;
-    let text = if was_closed {
+    let live = shared.roster.live().into_iter().find(|handle| *handle.agent() == agent);
+    let saved = shared.roster.close(&agent).await?;
+    let mut text = if was_closed {
         format!("{identity} was closed already.")
     } else {
         format!("{identity} is closed; its name is free. Continue it with codex {{\"agent_id\": \"{agent}\"}}.")
     };
-    Ok(structured(text, json!({ "closed": true, "agent_id": agent, "identity": identity, "status": "closed" })))
+    if let Err(why) = &saved {
+        text.push_str(&format!(" But it will be listed as resumable after a restart: {why}"));
+    }
+    // What its background turns said is not to be lost with it.
+    let uncollected = live.map(|handle| handle.take_results()).unwrap_or_default();
+    let share = TEXT_MAX / uncollected.len().max(1);
+    let results: Vec<TurnResult> = uncollected.iter().map(|outcome| TurnResult::of(outcome, &[], share)).collect();
+    for result in &results {
+        text.push_str(&format!("\n{}\n{}", result.line(), result.text()));
+    }
+    let closed = json!({
+        "closed": true, "agent_id": agent, "identity": identity, "status": "closed", "results": results,
+        "warning": saved.err(),
+    });
+    Ok(structured(text, closed))
 }
 
 fn found(shared: &Shared, args: &AgentArgs) -> Result<(Who, Found), ToolError> {
@@ -147,6 +163,7 @@ fn of_handle(handle: &Handle, records: &[Record], shared: &Shared) -> Value {
 }
 
 fn of_record(record: &Record, shared: &Shared) -> Value {
+    let elsewhere = shared.roster.runs_elsewhere(&record.agent_id);
     json!({
         "agent_id": record.agent_id,
         "identity": record.identity,
@@ -154,14 +171,18 @@ fn of_record(record: &Record, shared: &Shared) -> Value {
         "backend_id": record.thread_id,
         "threadId": record.thread_id,
         "team": shared.roster.team(),
-        "status": if record.closed { "closed" } else { "resumable" },
+        "status": match record.closed {
+            true => "closed",
+            false if elsewhere => "running_elsewhere",
+            false => "resumable",
+        },
         "model": record.model,
         "role": record.role,
         "cwd": record.cwd(),
         "turns": record.turns,
         "tokens": record.tokens,
         "last_active": record.last_active,
-        "resumable": record.thread_id.is_some(),
+        "resumable": record.thread_id.is_some() && !elsewhere,
     })
 }
 

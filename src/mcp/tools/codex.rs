@@ -15,7 +15,7 @@ use crate::mcp::progress;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::Shared;
 use crate::policy::{ApprovalPolicy, Sandbox};
-use crate::session::{Found, Handle, NewAgent, ThreadOptions, Who};
+use crate::session::{Found, Handle, NewAgent, Record, ThreadOptions, Who};
 
 /// The largest prompt file, in bytes: four for each character of a prompt.
 const FILE_MAX: u64 = 4 * args::PROMPT_MAX as u64;
@@ -31,8 +31,13 @@ pub(super) async fn codex(
              sandbox and approval-policy as arguments, or define a role in .atm.toml and pass role.",
         ));
     }
-    let defaults =
-        shared.settings.for_role(args.role.as_deref()).map_err(|error| ToolError::arguments(error.to_string()))?;
+    // An agent that is continued has settings of its own: only what this call says changes them.
+    let defaults = match (&args.agent_id, args.role.as_deref()) {
+        (None, role) => shared.settings.for_role(role),
+        (Some(_), Some(role)) => shared.settings.role_alone(role),
+        (Some(_), None) => Ok(AgentDefaults::default()),
+    };
+    let defaults = defaults.map_err(|error| ToolError::arguments(format!("argument role: {error}")))?;
     let identity = args.identity.take().map(|name| AgentName::parse(&name)).transpose();
     let identity = identity.map_err(|error| ToolError::arguments(error.to_string()))?;
     let cwd = directory(shared, args.cwd.as_deref(), context).await?;
@@ -50,11 +55,15 @@ pub(super) async fn codex(
     let background = args.background;
     let mut notes: Vec<String> = Vec::new();
     let role = defaults.role.clone();
-    let given = given_options(shared, &mut args, defaults, &mut notes)?;
+    let mut given = given_options(&mut args, defaults, &mut notes)?;
     let handle = match args.agent_id.as_deref() {
-        Some(id) => continued(shared, id, identity.as_ref(), given, args.cwd.is_some().then_some(cwd), &mut notes)?,
+        Some(id) => {
+            given.cwd = args.cwd.is_some().then(|| cwd.to_string_lossy().into_owned());
+            continued(shared, id, identity.as_ref(), given, &mut notes).await?
+        }
         None => {
             notes.extend(identity.as_ref().and_then(|name| namesake(shared, name)));
+            let given = with_general_settings(shared, given)?;
             let options = ThreadOptions { cwd: Some(cwd.to_string_lossy().into_owned()), ..given };
             shared.roster.start(NewAgent { identity, role, options })?
         }
@@ -77,7 +86,7 @@ pub(super) async fn reply(
     )?;
     let nobody =
         || ToolError::arguments("name the agent by one of agent_id, identity, threadId (agent_sessions lists them)");
-    let handle = shared.roster.session(&who.ok_or_else(nobody)?)?;
+    let handle = shared.roster.session(&who.ok_or_else(nobody)?).await?;
     run(shared, &handle, prompt, args.background, Vec::new(), context).await
 }
 
@@ -92,9 +101,12 @@ async fn run(
 ) -> Result<CallToolResult, ToolError> {
     let limit = shared.settings.request_timeout;
     if background {
-        handle.turn_in_background(prompt, limit);
-        handle.opened().await;
-        return Ok(begun(handle, &notes).into_result());
+        let ended = handle.turn_in_background(prompt, limit).await;
+        let begun = match ended {
+            Some(outcome) => TurnResult::of(&outcome, &notes, TEXT_MAX),
+            None => TurnResult::running(handle, &notes),
+        };
+        return Ok(begun.into_result());
     }
     let mut ticket = handle.turn(prompt, limit);
     let outcome = tokio::select! {
@@ -108,55 +120,38 @@ async fn run(
     Ok(TurnResult::of(&outcome, &notes, TEXT_MAX).into_result())
 }
 
-/// A background turn that has begun, or that could not.
-fn begun(handle: &Handle, notes: &[String]) -> TurnResult {
-    if !handle.is_busy()
-        && let [.., last] = handle.take_results().as_slice()
-    {
-        return TurnResult::of(last, notes, TEXT_MAX);
-    }
-    TurnResult::running(handle, notes)
-}
-
-/// An agent of an earlier time, or a live one, by its id.
-fn continued(
+/// An agent of an earlier time, or a live one, by its id; what this call gives goes before what it had.
+async fn continued(
     shared: &Shared,
     id: &str,
     identity: Option<&AgentName>,
     given: ThreadOptions,
-    cwd: Option<PathBuf>,
     notes: &mut Vec<String>,
 ) -> Result<Handle, ToolError> {
     let agent = AgentId::parse(id).map_err(|_| args::unknown("agent_id", id))?;
-    let given = ThreadOptions { cwd: cwd.map(|cwd| cwd.to_string_lossy().into_owned()), ..given };
-    match shared.roster.find(&Who::Agent(agent))? {
-        Found::Live(handle) => {
-            if given != ThreadOptions::default() {
-                notes.push(
-                    "The agent is live: its model, sandbox, approval policy and other settings stay as they are."
-                        .into(),
-                );
-            }
-            Ok(handle)
+    if let Found::Live(handle) = shared.roster.find(&Who::Agent(agent.clone()))? {
+        if given != ThreadOptions::default() || identity.is_some_and(|name| name != handle.identity()) {
+            notes.push("The agent is live: its name, model, sandbox and other settings stay as they are.".into());
         }
-        Found::Kept(mut record) => {
-            if let Some(identity) = identity {
-                record.identity = identity.clone();
-                record.named = true;
-            }
-            let kept = std::mem::take(&mut record.options);
-            record.options = ThreadOptions {
-                cwd: given.cwd.or(kept.cwd),
-                model: given.model.or(kept.model),
-                sandbox: given.sandbox.or(kept.sandbox),
-                approval_policy: given.approval_policy.or(kept.approval_policy),
-                base_instructions: given.base_instructions.or(kept.base_instructions),
-                developer_instructions: given.developer_instructions.or(kept.developer_instructions),
-                config: kept.config.into_iter().chain(given.config).collect(),
-            };
-            Ok(shared.roster.resume(*record)?)
-        }
+        return Ok(handle);
     }
+    let change = |record: &mut Record| {
+        if let Some(identity) = identity {
+            record.identity = identity.clone();
+            record.named = true;
+        }
+        let kept = std::mem::take(&mut record.options);
+        record.options = ThreadOptions {
+            cwd: given.cwd.or(kept.cwd),
+            model: given.model.or(kept.model),
+            sandbox: given.sandbox.or(kept.sandbox),
+            approval_policy: given.approval_policy.or(kept.approval_policy),
+            base_instructions: given.base_instructions.or(kept.base_instructions),
+            developer_instructions: given.developer_instructions.or(kept.developer_instructions),
+            config: kept.config.into_iter().chain(given.config).collect(),
+        };
+    };
+    Ok(shared.roster.resume(&agent, change).await?)
 }
 
 /// A hint at an agent of an earlier time that had the same name.
@@ -170,9 +165,8 @@ fn namesake(shared: &Shared, name: &AgentName) -> Option<String> {
     }
 }
 
-/// What this call and the settings give the thread; what nobody set is left to Codex.
+/// What this call and its role give the thread; what nobody set is left to Codex.
 fn given_options(
-    shared: &Shared,
     args: &mut CodexArgs,
     defaults: AgentDefaults,
     notes: &mut Vec<String>,
@@ -192,34 +186,35 @@ fn given_options(
     }
     let mut config = std::mem::take(&mut args.config);
     let effort = args.reasoning_effort.take().or(defaults.reasoning_effort);
-    let mut also = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            config.insert(key.to_owned(), value);
-        }
-    };
-    also("model_reasoning_effort", effort.map(Value::from));
-    also("compact_prompt", args.compact_prompt.take().map(Value::from));
-    also("features.multi_agent", shared.settings.subagents.then_some(Value::from(true)));
-    let file = |key: &str, path: &Option<PathBuf>| path.as_deref().map(|path| read_prompt(key, path)).transpose();
-    let base_instructions = match args.base_instructions.take() {
-        Some(own) => Some(own),
-        None => file("setting base_prompt_file", &shared.settings.base_prompt_file)?,
-    };
-    let extra = file("setting extra_instructions_file", &shared.settings.extra_instructions_file)?;
-    let own = args.developer_instructions.take();
-    let developer_instructions = match (own, extra) {
-        (Some(own), Some(extra)) => Some(format!("{own}\n\n{extra}")),
-        (own, extra) => own.or(extra),
-    };
+    config.extend(effort.map(|effort| ("model_reasoning_effort".to_owned(), Value::from(effort))));
+    config.extend(args.compact_prompt.take().map(|prompt| ("compact_prompt".to_owned(), Value::from(prompt))));
     Ok(ThreadOptions {
         cwd: None,
         model: args.model.take().or(defaults.model),
         sandbox,
         approval_policy: approval_policy.or(defaults.approval_policy),
-        base_instructions,
-        developer_instructions,
+        base_instructions: args.base_instructions.take(),
+        developer_instructions: args.developer_instructions.take(),
         config,
     })
+}
+
+/// What the settings give every new agent, behind what its call gives.
+fn with_general_settings(shared: &Shared, mut given: ThreadOptions) -> Result<ThreadOptions, ToolError> {
+    let settings = &shared.settings;
+    let file = |key: &str, path: &Option<PathBuf>| path.as_deref().map(|path| read_prompt(key, path)).transpose();
+    if given.base_instructions.is_none() {
+        given.base_instructions = file("setting base_prompt_file", &settings.base_prompt_file)?;
+    }
+    let extra = file("setting extra_instructions_file", &settings.extra_instructions_file)?;
+    given.developer_instructions = match (given.developer_instructions, extra) {
+        (Some(own), Some(extra)) => Some(format!("{own}\n\n{extra}")),
+        (own, extra) => own.or(extra),
+    };
+    if settings.subagents {
+        given.config.insert("features.multi_agent".to_owned(), Value::from(true));
+    }
+    Ok(given)
 }
 
 /// The working directory, which must be there.

@@ -21,6 +21,10 @@ const DEFAULT: Duration = Duration::from_secs(50);
 /// The longest that may be asked for.
 const LONGEST: u64 = 600_000;
 
+/// What stands around an answer in a result, in characters, and the least that is kept of one.
+const AROUND_AN_ANSWER: usize = 600;
+const SHARE_MIN: usize = 200;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Any,
@@ -56,7 +60,8 @@ pub(super) async fn wait(
     tokio::select! {
         () = finished(&handles, mode) => {}
         () = tokio::time::sleep(timeout) => {}
-        () = context.ct.cancelled() => {}
+        // Nobody would hear the results; they wait for the next who asks.
+        () = context.ct.cancelled() => return Err(ToolError::new("CANCELLED", "the call was cancelled")),
     }
     Ok(told(&handles))
 }
@@ -89,7 +94,7 @@ fn named(shared: &Shared, name: &str) -> Result<Handle, ToolError> {
 /// Everything there is to tell now. Each result is given once.
 fn told(handles: &[Handle]) -> CallToolResult {
     let outcomes: Vec<_> = handles.iter().flat_map(Handle::take_results).collect();
-    let share = TEXT_MAX / outcomes.len().max(1);
+    let share = (TEXT_MAX / outcomes.len().max(1)).saturating_sub(AROUND_AN_ANSWER).max(SHARE_MIN);
     let results: Vec<TurnResult> = outcomes.iter().map(|outcome| TurnResult::of(outcome, &[], share)).collect();
     let (running, resting): (Vec<&Handle>, Vec<&Handle>) = handles.iter().partition(|handle| handle.is_busy());
     let running: Vec<Value> = running.into_iter().map(doing).collect();
