@@ -14,7 +14,7 @@ use super::source::{Source, Sourced};
 /// What was said on the command line; the comments of the fields are the help text.
 #[derive(Debug, Default, Clone, clap::Args)]
 pub struct ServeFlags {
-    /// The team whose agents, mail and records these are [default: the repository's name]
+    /// The team whose agents and records these are [default: the repository's name]
     #[arg(long, value_name = "TEAM", value_parser = Team::parse)]
     pub team: Option<Team>,
 
@@ -42,7 +42,7 @@ pub struct ServeFlags {
     #[arg(long, value_name = "SANDBOX", value_parser = sandbox_words())]
     pub sandbox: Option<Sandbox>,
 
-    /// Agents read and write nothing: the same as --sandbox read-only
+    /// Agents read everything and write nothing: the same as --sandbox read-only
     #[arg(long, visible_alias = "explore", conflicts_with = "sandbox")]
     pub readonly: bool,
 

@@ -128,7 +128,7 @@ fn turn_output() -> Arc<JsonObject> {
             "content": { "type": "string", "description": "What the agent answered, or what went wrong." },
             "agent_id": { "type": "string" },
             "identity": { "type": "string", "description": "The agent's name in the team." },
-            "status": { "type": "string", "description": "completed, running, failed, interrupted, timed_out, cancelled, lost or closed." },
+            "status": { "type": "string", "description": "completed, running, failed, interrupted, timed_out, cancelled, refused, lost, closed, or error." },
             "turn_id": { "type": "string" },
             "usage": { "type": "object", "description": "Tokens of the last answer, and thread_total_tokens." },
             "duration_ms": { "type": "integer" },
