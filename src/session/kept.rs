@@ -73,9 +73,13 @@ impl Kept {
         };
     }
 
-    /// The last write. An agent that never had a thread has nothing to come back to.
+    /// The last write. An agent that never had a thread has nothing to come back to, and leaves nothing.
     pub(super) async fn save_now(self) -> Result<(), String> {
-        if self.record.thread_id.is_some() { self.save().await } else { Ok(()) }
+        if self.record.thread_id.is_some() {
+            return self.save().await;
+        }
+        std::fs::remove_file(self.dir.agent_lock(&self.record.agent_id)).ok();
+        Ok(())
     }
 
     /// Writes the record; the error says which file, and why.

@@ -129,10 +129,7 @@ impl Roster {
     /// Continues an agent that is on disk, with `change` made to its record. One without a name of its own gets a new
     /// one if its old one is taken.
     pub async fn resume(&self, agent: &AgentId, change: impl FnOnce(&mut Record)) -> Result<Handle, RosterError> {
-        let before = self.leaving().iter().find(|handle| handle.agent == *agent).cloned();
-        if let Some(before) = before {
-            before.end(Farewell::Park).await.ok();
-        }
+        self.left(agent).await;
         if let Some(live) = self.lock().get(agent) {
             return Ok(live.handle.clone());
         }
@@ -187,6 +184,9 @@ impl Roster {
 
     /// The session of somebody who was not closed; one that is on disk is continued.
     pub async fn session(&self, who: &Who) -> Result<Handle, RosterError> {
+        if let Found::Kept(record) = self.find(who)? {
+            self.left(&record.agent_id).await;
+        }
         match self.find(who)? {
             Found::Live(handle) => Ok(handle),
             Found::Kept(record) if record.closed => {
@@ -314,6 +314,14 @@ impl Roster {
         drop(name);
         self.leaving().push(handle.clone());
         Some(handle)
+    }
+
+    /// Waits for the end of a session of this agent that is ending: how it ended stands in its record then.
+    async fn left(&self, agent: &AgentId) {
+        let leaving = self.leaving().iter().find(|handle| handle.agent == *agent).cloned();
+        if let Some(leaving) = leaving {
+            leaving.end(Farewell::Park).await.ok();
+        }
     }
 
     fn leaving(&self) -> MutexGuard<'_, Vec<Handle>> {

@@ -133,3 +133,26 @@ async fn a_run_directory_that_somebody_locks_is_told_in_time_and_keeps_nobody() 
     assert!(error.contains("sweep.lock"), "{error}");
     assert!(server.leave().await.status.success());
 }
+
+#[tokio::test]
+async fn an_agent_that_is_being_closed_is_not_brought_back_by_a_reply() {
+    let stage = Stage::set(json!({ "turns": [["started", "never"]], "ignores": ["turn/interrupt"] })).await;
+    let mut server = stage.server(&[]).await;
+    server.done("codex", json!({ "prompt": "x", "identity": "ana", "background": true })).await;
+    let close = server.begin("agent_close", json!({ "identity": "ana" })).await;
+    let reply = server.begin("codex-reply", json!({ "prompt": "x", "identity": "ana" })).await;
+    let told = server.result(reply).await["structuredContent"].clone();
+    assert_eq!(told["error"], "SESSION_CLOSED", "{told}");
+    assert_eq!(server.result(close).await["structuredContent"]["closed"], true);
+}
+
+#[tokio::test]
+async fn an_agent_that_never_had_a_thread_leaves_no_file() {
+    let stage = Stage::set(json!({ "start": { "exit": 3 } })).await;
+    let mut server = stage.server(&[]).await;
+    server.fails("codex", json!({ "prompt": "x" })).await;
+    server.leave().await;
+    let left: Vec<_> =
+        stage.files().into_iter().filter(|path| path.is_file() && path.to_string_lossy().contains("agents")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
