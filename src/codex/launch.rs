@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Once, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -161,6 +161,12 @@ async fn silent(program: &Path, launch: &Launch, process: Process) -> StartError
     StartError::Silent { program: program.to_owned(), after: launch.deadline, said }
 }
 
+/// Says it at the first child, and not at every further one.
+fn say_once(what: &str) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| tracing::warn!("{what}"));
+}
+
 /// Over the socket if this Codex has it, else over the pipes.
 #[cfg(unix)]
 async fn open(program: &Path, run: &RunDir, until: Instant, launch: &Launch) -> Result<Open, StartError> {
@@ -173,7 +179,7 @@ async fn open(program: &Path, run: &RunDir, until: Instant, launch: &Launch) -> 
         connected = connect(&socket) => connected,
         how = process.ended() => {
             if process.last_words().mention("--listen") {
-                tracing::warn!("this Codex does not listen on a socket: it is spoken to over its pipes, and nobody can attach");
+                say_once("this Codex does not listen on a socket: it is spoken to over its pipes, and nobody can attach");
                 return open_pipes(program, run);
             }
             return Err(StartError::Died { program: program.to_owned(), how });
@@ -192,7 +198,7 @@ async fn open(program: &Path, run: &RunDir, until: Instant, launch: &Launch) -> 
 
 #[cfg(not(unix))]
 async fn open(program: &Path, run: &RunDir, _: Instant, _: &Launch) -> Result<Open, StartError> {
-    tracing::info!("on this system Codex is spoken to over its pipes, and nobody can attach");
+    say_once("on this system Codex is spoken to over its pipes, and nobody can attach");
     open_pipes(program, run)
 }
 
