@@ -156,3 +156,18 @@ async fn an_agent_that_never_had_a_thread_leaves_no_file() {
         stage.files().into_iter().filter(|path| path.is_file() && path.to_string_lossy().contains("agents")).collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[tokio::test]
+async fn a_close_that_cannot_be_written_down_says_so() {
+    let stage = Stage::set(json!({})).await;
+    let mut server = stage.server(&[]).await;
+    let ana = server.done("codex", json!({ "prompt": "x", "identity": "ana" })).await;
+    let name = format!("{}.json", ana["agent_id"].as_str().unwrap());
+    let path = stage.files().into_iter().find(|path| path.ends_with(&name)).unwrap();
+    // A directory that is not empty cannot be replaced by a file, whoever asks.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir_all(path.join("in the way")).unwrap();
+    let closed = server.done("agent_close", json!({ "agent_id": ana["agent_id"] })).await;
+    let warning = closed["warning"].as_str().unwrap();
+    assert!(warning.contains(path.to_str().unwrap()) && warning.contains("cannot be written"), "{closed}");
+}
