@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::codex::{Codex, Launch, run_dir};
 use crate::config::Settings;
 use crate::home::Home;
-use crate::ids::{AgentId, AgentName};
+use crate::ids::AgentName;
 use crate::mcp::{Door, Server};
-use crate::session::{Roster, RosterError, Setup, Who};
+use crate::session::{Found, Roster, RosterError, Setup, Who};
 
 /// How long Codex may take to start and answer: a tool call says within 15 s that it does not.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -115,14 +115,11 @@ async fn continue_one(roster: &Roster, resume: &Resume) -> Result<(), ServeError
             let none = || ServeError::Resume(format!("the team {} has none that could be continued", roster.team()));
             Who::Agent(last.ok_or_else(none)?.agent_id)
         }
-        Resume::Named(name) => AgentId::parse(name)
-            .map(Who::Agent)
-            .or_else(|_| AgentName::parse(name).map(Who::Name))
-            .map_err(|error| ServeError::Resume(error.to_string()))?,
+        Resume::Named(name) => Who::parse(name).map_err(|error| ServeError::Resume(error.to_string()))?,
     };
     let resumed = match roster.find(&who) {
-        Ok(crate::session::Found::Kept(record)) => roster.resume(&record.agent_id, |_| {}).await.map(drop),
-        Ok(crate::session::Found::Live(_)) => Ok(()),
+        Ok(Found::Kept(record)) => roster.resume(&record.agent_id, |_| {}).await.map(drop),
+        Ok(Found::Live(_)) => Ok(()),
         Err(error) => Err(error),
     };
     resumed.map_err(|error: RosterError| ServeError::Resume(error.to_string()))

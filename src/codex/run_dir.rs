@@ -150,31 +150,31 @@ fn remove_elsewhere(dir: &Path) {
 fn end_if_marked(pid: u32, id: &str) -> bool {
     let group = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     group.is_some_and(|group| {
-        environment_of(pid).contains(&format!("{MARK}={id}"))
-            && rustix::process::kill_process_group(group, rustix::process::Signal::KILL).is_ok()
+        is_marked(pid, id) && rustix::process::kill_process_group(group, rustix::process::Signal::KILL).is_ok()
     })
 }
 
+/// Whether a process has our mark in its environment.
 #[cfg(target_os = "linux")]
-fn environment_of(pid: u32) -> String {
-    fs::read(format!("/proc/{pid}/environ")).map(|e| String::from_utf8_lossy(&e).into_owned()).unwrap_or_default()
+fn is_marked(pid: u32, id: &str) -> bool {
+    let mark = format!("{MARK}={id}");
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
 }
 
+/// Whether a process has our mark in its environment, which `ps` shows behind its command.
 #[cfg(all(unix, not(target_os = "linux")))]
-fn environment_of(pid: u32) -> String {
+fn is_marked(pid: u32, id: &str) -> bool {
     let shown = std::process::Command::new("ps").args(["-E", "-ww", "-o", "command=", "-p", &pid.to_string()]).output();
-    shown.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default()
+    shown.is_ok_and(|shown| String::from_utf8_lossy(&shown.stdout).contains(&format!("{MARK}={id}")))
 }
 
 /// Ends every process that carries our mark, whatever group it has put itself into.
 #[cfg(target_os = "linux")]
 fn end_all_marked(id: &str) {
-    let mark = format!("{MARK}={id}");
     let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
-    for number in names.filter_map(|name| name.to_str()?.parse::<i32>().ok()) {
-        let environment = fs::read(format!("/proc/{number}/environ")).unwrap_or_default();
-        let carries = environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
-        if let Some(pid) = rustix::process::Pid::from_raw(number).filter(|_| carries) {
+    for number in names.filter_map(|name| name.to_str()?.parse::<u32>().ok()).filter(|number| is_marked(*number, id)) {
+        if let Some(pid) = i32::try_from(number).ok().and_then(rustix::process::Pid::from_raw) {
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
         }
     }

@@ -190,6 +190,13 @@ pub fn who(
     }
 }
 
+/// The same where somebody must be named.
+pub fn somebody(named: Option<Who>) -> Result<Who, ToolError> {
+    let nobody =
+        || ToolError::arguments("name the agent by one of agent_id, identity, threadId (agent_sessions lists them)");
+    named.ok_or_else(nobody)
+}
+
 /// An id that nobody can have is one that is not found.
 pub fn unknown(what: &str, id: &str) -> ToolError {
     let shown: String = id.chars().take(80).collect();

@@ -33,7 +33,7 @@ pub(super) struct Shared {
     pub(super) started: Instant,
     own_directory: PathBuf,
     client_root: OnceCell<Option<PathBuf>>,
-    tools: Vec<Tool>,
+    pub(super) tools: Vec<Tool>,
 }
 
 impl Server {

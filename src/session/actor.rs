@@ -303,20 +303,7 @@ impl Actor {
     }
 
     fn publish(&mut self) {
-        let snapshot = Snapshot {
-            state: self.rules.state().clone(),
-            thread: self.kept.record.thread_id.clone(),
-            activity: match self.rules.state() {
-                State::Idle | State::Closed | State::Lost { .. } => Arc::from("nothing"),
-                _ => self.activity.clone(),
-            },
-            waiting: self.rules.waiting(),
-            model: self.kept.record.model.clone(),
-            tokens: self.kept.record.tokens,
-            turns: self.kept.record.turns,
-            answered: self.answered,
-            last_active: self.kept.record.last_active,
-        };
+        let snapshot = Snapshot::of(&self.rules, &self.kept.record, &self.activity, self.answered);
         self.snapshot.send_if_modified(|shown| {
             let changed = *shown != snapshot;
             *shown = snapshot;

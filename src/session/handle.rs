@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::outcome::{End, Outcome};
-use super::state::{CallId, State, TOO_MANY, WAITING_MAX};
+use super::record::Record;
+use super::state::{CallId, Rules, State, TOO_MANY, WAITING_MAX};
 use crate::codex::wire::Tokens;
 use crate::ids::{AgentId, AgentName, ThreadId, TurnId};
 
@@ -75,6 +76,24 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What these rules and this record come to.
+    pub(super) fn of(rules: &Rules, record: &Record, activity: &Arc<str>, answered: u64) -> Snapshot {
+        Snapshot {
+            state: rules.state().clone(),
+            thread: record.thread_id.clone(),
+            activity: match rules.state() {
+                State::Idle | State::Closed | State::Lost { .. } => Arc::from("nothing"),
+                _ => activity.clone(),
+            },
+            waiting: rules.waiting(),
+            model: record.model.clone(),
+            tokens: record.tokens,
+            turns: record.turns,
+            answered,
+            last_active: record.last_active,
+        }
+    }
+
     /// The running turn.
     pub fn turn(&self) -> Option<&TurnId> {
         match &self.state {

@@ -333,17 +333,8 @@ impl Roster {
     fn enter(&self, record: Record, name: Lock, owner: Lock) -> Handle {
         let (rules, first) = Rules::new();
         let (commands, received) = mpsc::channel(handle::DEPTH);
-        let (shown, snapshot) = watch::channel(Snapshot {
-            state: rules.state().clone(),
-            thread: record.thread_id.clone(),
-            activity: "starting".into(),
-            waiting: 0,
-            model: record.model.clone(),
-            tokens: record.tokens,
-            turns: record.turns,
-            answered: 0,
-            last_active: record.last_active,
-        });
+        let activity: Arc<str> = Arc::from("starting");
+        let (shown, snapshot) = watch::channel(Snapshot::of(&rules, &record, &activity, 0));
         let outbox = Arc::default();
         let handle = Handle {
             agent: record.agent_id.clone(),
@@ -367,7 +358,7 @@ impl Roster {
             calls: HashMap::new(),
             turn: None,
             ended: None,
-            activity: "starting".into(),
+            activity,
             answered: 0,
             notes: Vec::new(),
             work: FuturesUnordered::new(),

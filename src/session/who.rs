@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::ids::{AgentId, AgentName, ThreadId};
+use crate::ids::{AgentId, AgentName, IdError, ThreadId};
 
 /// Whom a client means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,13 @@ pub enum Who {
     Name(AgentName),
     /// By its thread.
     Thread(ThreadId),
+}
+
+impl Who {
+    /// An agent by its id, or else by its name.
+    pub fn parse(text: &str) -> Result<Who, IdError> {
+        AgentId::parse(text).map(Who::Agent).or_else(|_| AgentName::parse(text).map(Who::Name))
+    }
 }
 
 impl std::fmt::Display for Who {

@@ -130,9 +130,7 @@ pub(super) async fn close(shared: &Shared, args: &AgentArgs) -> Result<CallToolR
 
 fn found(shared: &Shared, args: &AgentArgs) -> Result<(Who, Found), ToolError> {
     let who = args::who(args.agent_id.as_deref(), args.identity.as_deref(), args.thread_id.as_deref(), None)?;
-    let nobody =
-        || ToolError::arguments("name the agent by one of agent_id, identity, threadId (agent_sessions lists them)");
-    let who = who.ok_or_else(nobody)?;
+    let who = args::somebody(who)?;
     let found = shared.roster.find(&who)?;
     Ok((who, found))
 }

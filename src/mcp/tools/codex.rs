@@ -84,9 +84,7 @@ pub(super) async fn reply(
         args.thread_id.as_deref(),
         args.conversation_id.as_deref(),
     )?;
-    let nobody =
-        || ToolError::arguments("name the agent by one of agent_id, identity, threadId (agent_sessions lists them)");
-    let handle = shared.roster.session(&who.ok_or_else(nobody)?).await?;
+    let handle = shared.roster.session(&args::somebody(who)?).await?;
     run(shared, &handle, prompt, args.background, Vec::new(), context).await
 }
 

@@ -10,7 +10,6 @@ use rmcp::model::{CallToolResult, JsonObject};
 use rmcp::service::RequestContext;
 
 use super::args::parse;
-use super::catalog;
 use super::error::ToolError;
 use super::server::{Shared, shown};
 
@@ -31,7 +30,7 @@ pub(super) async fn call(
         "agent_interrupt" => agents::interrupt(shared, &parse(arguments)?).await,
         "agent_close" => agents::close(shared, &parse(arguments)?).await,
         unknown => {
-            let known: Vec<_> = catalog::tools().into_iter().map(|tool| tool.name).collect();
+            let known: Vec<&str> = shared.tools.iter().map(|tool| &*tool.name).collect();
             let message = format!("Unknown tool '{}'. The tools are: {}.", shown(unknown), known.join(", "));
             Err(ToolError::new("UNKNOWN_TOOL", message))
         }

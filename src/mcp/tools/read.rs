@@ -14,8 +14,6 @@ const TURNS_MAX: u32 = 50;
 
 pub(super) async fn read(shared: &Shared, args: &ReadArgs) -> Result<CallToolResult, ToolError> {
     let who = args::who(args.agent_id.as_deref(), args.identity.as_deref(), args.thread_id.as_deref(), None)?;
-    let nobody =
-        || ToolError::arguments("name the agent by one of agent_id, identity, threadId (agent_sessions lists them)");
     let turns = match args.turns {
         None => 1,
         Some(turns @ 1..=TURNS_MAX) => turns,
@@ -31,7 +29,7 @@ pub(super) async fn read(shared: &Shared, args: &ReadArgs) -> Result<CallToolRes
             )));
         }
     };
-    let who = who.ok_or_else(nobody)?;
+    let who = args::somebody(who)?;
     let (identity, thread) = match shared.roster.find(&who)? {
         Found::Live(handle) => (handle.identity().clone(), handle.snapshot().thread),
         Found::Kept(record) => (record.identity, record.thread_id),

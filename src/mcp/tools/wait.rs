@@ -9,7 +9,6 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use rmcp::service::RequestContext;
 use serde_json::{Value, json};
 
-use crate::ids::{AgentId, AgentName};
 use crate::mcp::args::WaitArgs;
 use crate::mcp::error::ToolError;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
@@ -80,8 +79,7 @@ async fn finished(handles: &[Handle], mode: Mode) {
 }
 
 fn named(shared: &Shared, name: &str) -> Result<Handle, ToolError> {
-    let who = AgentId::parse(name).map(Who::Agent).or_else(|_| AgentName::parse(name).map(Who::Name));
-    let who = who.map_err(|error| ToolError::arguments(format!("argument agents: {error}")))?;
+    let who = Who::parse(name).map_err(|error| ToolError::arguments(format!("argument agents: {error}")))?;
     match shared.roster.find(&who)? {
         Found::Live(handle) => Ok(handle),
         Found::Kept(record) => Err(ToolError::new(
