@@ -66,6 +66,7 @@ async fn a_continued_agent_keeps_its_own_settings_whatever_the_files_say() {
     let mut server = stage.server(&[]).await;
     let continued = server.done("codex", json!({ "prompt": "x", "agent_id": ana["agent_id"], "role": "eager" })).await;
     assert_eq!(continued["threadId"], ana["threadId"]);
+    assert_eq!(record(&stage, &ana)["role"], "eager");
     stage.codex().await.gone().await;
     let resume = stage.codex().await.got("thread/resume").await;
     assert_eq!((&resume["model"], &resume["sandbox"]), (&json!("own"), &json!("read-only")), "{resume}");

@@ -59,7 +59,7 @@ pub(super) async fn codex(
     let handle = match args.agent_id.as_deref() {
         Some(id) => {
             given.cwd = args.cwd.is_some().then(|| cwd.to_string_lossy().into_owned());
-            continued(shared, id, identity.as_ref(), given, &mut notes).await?
+            continued(shared, id, NewAgent { identity, role, options: given }, &mut notes).await?
         }
         None => {
             notes.extend(identity.as_ref().and_then(|name| namesake(shared, name)));
@@ -122,22 +122,22 @@ async fn run(
 async fn continued(
     shared: &Shared,
     id: &str,
-    identity: Option<&AgentName>,
-    given: ThreadOptions,
+    NewAgent { identity, role, options: given }: NewAgent,
     notes: &mut Vec<String>,
 ) -> Result<Handle, ToolError> {
     let agent = AgentId::parse(id).map_err(|_| args::unknown("agent_id", id))?;
     if let Found::Live(handle) = shared.roster.find(&Who::Agent(agent.clone()))? {
-        if given != ThreadOptions::default() || identity.is_some_and(|name| name != handle.identity()) {
+        if given != ThreadOptions::default() || identity.is_some_and(|name| name != *handle.identity()) {
             notes.push("The agent is live: its name, model, sandbox and other settings stay as they are.".into());
         }
         return Ok(handle);
     }
     let change = |record: &mut Record| {
         if let Some(identity) = identity {
-            record.identity = identity.clone();
+            record.identity = identity;
             record.named = true;
         }
+        record.role = role.or(record.role.take());
         let kept = std::mem::take(&mut record.options);
         record.options = ThreadOptions {
             cwd: given.cwd.or(kept.cwd),
