@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::ids::{AgentId, AgentName, Team};
+use crate::steps;
 
 /// The directory that stands for the user's home: `$ATM_HOME` if set and not blank, else the home directory.
 #[derive(Debug, Clone)]
@@ -77,14 +78,28 @@ impl TeamDir {
         self.agents_dir().join(format!("{agent}.lock"))
     }
 
+    /// The queue of one agent.
+    pub fn queue(&self, agent: &AgentId) -> PathBuf {
+        self.root.join(agent.as_str()).join("stdin_queue")
+    }
+
     /// The file whose OS lock says that somebody runs this name now.
     pub fn name_lock(&self, name: &AgentName) -> PathBuf {
         self.root.join(format!("{name}.lock"))
     }
 }
 
-/// Makes a directory, and those above it that are missing, for this user only (0700).
+/// Makes a directory, and those above it that are missing, for this user only (0700). What was made is durable.
 pub fn private_dir(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let there = path.ancestors().skip(1).take_while(|above| !above.is_dir()).count() + 1;
+    make_private(path)?;
+    path.ancestors().skip(1).take(there).filter(|above| !above.as_os_str().is_empty()).try_for_each(sync_dir)
+}
+
+fn make_private(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -97,21 +112,31 @@ pub fn private_dir(path: &Path) -> io::Result<()> {
 /// A reader sees the old content or the new, also after a crash or on a full disk. The file is 0600.
 pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
     let dir = path.parent().ok_or_else(|| io::Error::other("a file needs a directory"))?;
-    let mut aside = tempfile::NamedTempFile::new_in(dir)?;
+    let mut aside = tempfile::Builder::new().prefix(ASIDE).tempfile_in(dir)?;
+    steps::at("write.created");
     aside.write_all(content)?;
+    steps::at("write.written");
     aside.as_file().sync_all()?;
+    steps::at("write.synced");
     aside.persist(path)?;
-    sync_dir(dir)
+    steps::at("write.renamed");
+    sync_dir(dir)?;
+    steps::at("write.done");
+    Ok(())
 }
 
+/// How the names of files begin that are not whole yet; a crash may leave one behind.
+pub const ASIDE: &str = ".tmp";
+
+/// Makes the names in a directory durable.
 #[cfg(unix)]
-fn sync_dir(dir: &Path) -> io::Result<()> {
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
 }
 
 /// Windows keeps the order of directory changes itself and does not let a directory be opened as a file.
 #[cfg(not(unix))]
-fn sync_dir(_: &Path) -> io::Result<()> {
+pub fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -28,6 +28,7 @@ impl IdError {
 
 const NAME_ALLOWED: &str = "use 1 to 64 of a-z, 0-9 and \"-\", beginning with a letter or a digit";
 const UUID_ALLOWED: &str = "it is a UUID, as agent_sessions lists it";
+const ENTRY_ALLOWED: &str = "it is a UUID, as `queue list` shows it";
 const CODEX_ID_ALLOWED: &str = "use 1 to 128 of a-z, A-Z, 0-9, \"-\" and \"_\"";
 
 fn is_name(s: &str) -> bool {
@@ -38,6 +39,11 @@ fn is_name(s: &str) -> bool {
 
 fn is_agent_id(s: &str) -> bool {
     s.len() == 36 && uuid::Uuid::try_parse(s).is_ok_and(|u| u.to_string() == s)
+}
+
+/// Writers of the queue are not ours alone: a UUID with its hyphens, in small letters or capitals.
+fn is_entry_id(s: &str) -> bool {
+    s.len() == 36 && uuid::Uuid::try_parse(s).is_ok()
 }
 
 fn is_codex_id(s: &str) -> bool {
@@ -110,6 +116,15 @@ id! {
     TurnId, "turn id", is_codex_id, CODEX_ID_ALLOWED
 }
 
+id! {
+    /// One entry of a queue: a UUID, kept as its writer spelled it.
+    EntryId, "entry", is_entry_id, ENTRY_ALLOWED
+}
+id! {
+    /// One delivery into a thread, of one entry or of several: a UUID, in the thread's history for ever.
+    DeliveryId, "delivery", is_agent_id, UUID_ALLOWED
+}
+
 impl Team {
     /// The team of a repository: its directory's name brought into the allowed letters, if any are left.
     pub fn from_repository_name(name: &str) -> Option<Self> {
@@ -145,6 +160,35 @@ impl AgentId {
 impl Default for AgentId {
     fn default() -> Self {
         AgentId::new()
+    }
+}
+
+impl EntryId {
+    /// A new id; ids that one process makes later sort later, also within a millisecond or when the clock jumps back.
+    pub fn next() -> Self {
+        EntryId(uuid::Uuid::now_v7().to_string())
+    }
+
+    /// Its number, by which entries of one millisecond are ordered.
+    pub fn number(&self) -> u128 {
+        self.uuid().as_u128()
+    }
+
+    /// When it was made, in nanoseconds since 1970, if it tells: a UUID of version 7 does, to the millisecond.
+    pub fn made_at(&self) -> Option<u128> {
+        let uuid = self.uuid();
+        (uuid.get_version_num() == 7).then(|| (uuid.as_u128() >> 80) * 1_000_000)
+    }
+
+    fn uuid(&self) -> uuid::Uuid {
+        uuid::Uuid::try_parse(&self.0).expect("it was parsed when it was made")
+    }
+}
+
+impl DeliveryId {
+    /// A new id.
+    pub fn next() -> Self {
+        DeliveryId(uuid::Uuid::now_v7().to_string())
     }
 }
 
@@ -186,6 +230,23 @@ mod tests {
         assert_eq!(AgentId::parse(id.as_str()), Ok(id.clone()));
         assert!(AgentId::parse(&id.as_str().to_uppercase()).is_err());
         assert!(AgentId::parse(&id.as_str().replace('-', "")).is_err());
+    }
+
+    #[test]
+    fn an_entry_id_is_a_uuid_in_anybodys_spelling() {
+        let theirs = EntryId::parse("9C5B94B1-35AD-49BB-B118-8E8FC24ABF80").unwrap();
+        assert_eq!((theirs.as_str(), theirs.made_at()), ("9C5B94B1-35AD-49BB-B118-8E8FC24ABF80", None));
+        for bad in ["", "../../../../../../../../../../etc/passw", "9c5b94b135ad49bbb1188e8fc24abf80", "{9c5b94b1}"] {
+            assert!(EntryId::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn entry_ids_of_one_process_sort_in_the_order_in_which_they_were_made() {
+        let ids: Vec<EntryId> = (0..5000).map(|_| EntryId::next()).collect();
+        assert!(ids.is_sorted_by(|a, b| a.number() < b.number() && a.made_at() <= b.made_at()));
+        let now = u128::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
+        assert!(now.abs_diff(ids[0].made_at().unwrap()) < 60_000_000_000);
     }
 
     proptest! {

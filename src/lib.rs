@@ -4,8 +4,10 @@
 //! names; `tests/rooms/arrows.rs` holds the table to it, `docs/architecture.md` says why.
 //!
 //! ```text
-//! ids, policy, repo, rpc, demo::model   nothing of ours
-//! home                                  ids
+//! ids, policy, repo, rpc, steps,
+//! demo::model                           nothing of ours
+//! home                                  ids, steps
+//! queue                                 ids, home, steps
 //! config                                ids, home, policy, repo
 //! codex                                 rpc, ids, home, policy
 //! session                               codex, ids, home, repo
@@ -23,7 +25,9 @@ pub mod home;
 pub mod ids;
 pub mod mcp;
 pub mod policy;
+pub mod queue;
 pub mod repo;
 pub mod rpc;
 pub mod serve;
 pub mod session;
+pub mod steps;

@@ -1,0 +1,274 @@
+//! The taking side of a queue: entries in order, each under a claim.
+
+use std::fs;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+
+use super::claim::Claim;
+use super::dead::{self, Reason};
+use super::entry::{self, Content, UNFINISHED, Urgency};
+use super::index::{Index, Place};
+use super::lease::{Holder, Lease, Take};
+use super::{Queue, tries};
+use crate::ids::{DeliveryId, EntryId};
+use crate::steps;
+
+/// When to look again for what another claimer holds.
+const HELD: Duration = Duration::from_millis(100);
+
+/// Takes entries from one queue. There may be several, in one process or in many: an entry has one claim at a time, and
+/// what is behind the claim of another waits for it, so that the order holds.
+#[derive(Debug)]
+pub struct Claimer {
+    queue: Queue,
+    index: Index,
+    stale: bool,
+    again: Option<Duration>,
+}
+
+/// Which entries are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    All,
+    Urgent,
+}
+
+/// Claims in the making.
+struct Batch {
+    lane: Lane,
+    most: usize,
+    us: Holder,
+    claims: Vec<Claim>,
+    /// The place of the last of them.
+    last: Option<Place>,
+    stopped: bool,
+}
+
+impl Batch {
+    fn new(lane: Lane, most: usize, delivery: &DeliveryId) -> Batch {
+        Batch { lane, most, us: Holder::us(delivery), claims: Vec::new(), last: None, stopped: false }
+    }
+
+    fn has_room(&self) -> bool {
+        !self.stopped && self.claims.len() < self.most
+    }
+}
+
+/// What became of one place in the queue.
+enum Step {
+    Claimed(Box<Claim>),
+    /// Not this one; what is behind it may be taken.
+    Passed,
+    /// Nothing is behind it or may be taken before it.
+    Stop,
+}
+
+impl Claimer {
+    pub(super) fn new(queue: Queue) -> Claimer {
+        Claimer { queue, index: Index::default(), stale: true, again: None }
+    }
+
+    /// The oldest entries, `most` at most, under `delivery`. Those taken over from a dead holder come alone, under the
+    /// delivery in which they may have arrived.
+    pub fn claim(&mut self, most: usize, delivery: &DeliveryId) -> io::Result<Vec<Claim>> {
+        let fresh = self.index.len() < most;
+        if fresh {
+            self.refresh()?;
+        }
+        let mut batch = Batch::new(Lane::All, most, delivery);
+        self.take(&mut batch)?;
+        if !fresh && batch.has_room() {
+            // Of what was known, some was gone: there may be others.
+            self.refresh()?;
+            self.take(&mut batch)?;
+        }
+        Ok(batch.claims)
+    }
+
+    /// The same of the urgent ones alone.
+    pub fn claim_urgent(&mut self, most: usize, delivery: &DeliveryId) -> io::Result<Vec<Claim>> {
+        if self.stale || self.index.len() == 0 {
+            self.refresh()?;
+        }
+        for place in self.index.unread() {
+            if let Ok(Some((Content::Whole(text, _), _))) = self.look(&place.id) {
+                self.index.has_urgency(&place.id, text.urgency);
+            }
+        }
+        let mut batch = Batch::new(Lane::Urgent, most, delivery);
+        self.take(&mut batch)?;
+        Ok(batch.claims)
+    }
+
+    /// Something may have arrived.
+    pub fn arrived(&mut self) {
+        self.stale = true;
+    }
+
+    /// When the last claim left something behind that may be ready later without anybody telling: when to look again.
+    pub fn look_again_in(&self) -> Option<Duration> {
+        self.again
+    }
+
+    /// Which entries wait now.
+    pub fn waiting(&mut self) -> io::Result<Vec<EntryId>> {
+        self.refresh()?;
+        let mut waiting = Vec::with_capacity(self.index.len());
+        let mut place = self.index.next(None);
+        while let Some(here) = place {
+            place = self.index.next(Some(&here));
+            waiting.push(here.id);
+        }
+        Ok(waiting)
+    }
+
+    /// Buries a waiting entry, if nobody holds it; answers whether it did.
+    pub fn bury(&mut self, id: &EntryId, why: &str) -> io::Result<bool> {
+        let buried = self.queue.bury(id, why)?;
+        if buried {
+            self.index.forget(id);
+        }
+        Ok(buried)
+    }
+
+    fn refresh(&mut self) -> io::Result<()> {
+        self.stale = false;
+        self.index.refresh(&self.queue.files.dir)
+    }
+
+    /// Fills the batch, from where it was left.
+    fn take(&mut self, batch: &mut Batch) -> io::Result<()> {
+        self.again = None;
+        let mut place = self.index.next(batch.last.as_ref());
+        while let Some(here) = place.take_if(|_| batch.has_room()) {
+            place = self.index.next(Some(&here));
+            if batch.lane == Lane::Urgent && self.index.urgency(&here.id) != Some(Urgency::Urgent) {
+                continue;
+            }
+            match self.step(&here, &batch.us, batch.claims.first())? {
+                Step::Claimed(claim) => {
+                    batch.claims.push(*claim);
+                    batch.last = Some(here);
+                }
+                Step::Passed => {}
+                Step::Stop => batch.stopped = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries to claim one entry; the first claim says whether this batch is of the doubtful ones.
+    fn step(&mut self, place: &Place, us: &Holder, first: Option<&Claim>) -> io::Result<Step> {
+        let files = self.queue.files.clone();
+        let id = &place.id;
+        // Acknowledged, most often: known places are forgotten when they are found empty, so that what is given back is
+        // found in its place.
+        if !files.entry(id).try_exists()? {
+            self.index.forget(id);
+            return Ok(Step::Passed);
+        }
+        let (lease, dead) = match Lease::take(&files.lock(id), us, self.queue.limits.ttl)? {
+            Take::New(lease) => (lease, None),
+            Take::Inherited(lease, dead) => (lease, Some(dead)),
+            Take::Held => return Ok(self.stop(HELD)),
+            Take::Foreign(left) => {
+                self.look_again(left);
+                return Ok(Step::Passed);
+            }
+        };
+        let mut claim = Claim {
+            files: files.clone(),
+            id: id.clone(),
+            text: entry::Text::default(),
+            enqueued_at: Timestamp::now(),
+            delivery: dead.as_ref().map_or(&us.delivery, |dead| &dead.delivery).clone(),
+            dead,
+            attempts: 0,
+            lease: Some(lease),
+            was_sent: false,
+        };
+        if first.is_some_and(|first| first.dead.is_some() != claim.dead.is_some()) {
+            return Ok(Step::Stop);
+        }
+        let Some((content, changed)) = self.look(id)? else {
+            self.index.forget(id);
+            claim.release()?;
+            return Ok(Step::Passed);
+        };
+        claim.attempts = tries::of(&files, id).map_or(0, |tries| tries.attempts);
+        steps::at("claim.read");
+        match content {
+            Content::Whole(text, _) if claim.dead.is_none() && has_expired(&text) => {
+                claim.bury("it has expired: its own expires_at is past")?;
+                self.index.forget(id);
+                Ok(Step::Passed)
+            }
+            Content::Whole(text, at) => {
+                claim.enqueued_at = at.or_else(|| Timestamp::try_from(changed).ok()).unwrap_or(claim.enqueued_at);
+                claim.text = text;
+                Ok(Step::Claimed(Box::new(claim)))
+            }
+            Content::Unfinished(left) => {
+                claim.release()?;
+                // For so long its writer is believed to be at work, and those behind it wait for their turn.
+                if age(changed) < UNFINISHED { Ok(self.stop(left)) } else { Ok(Step::Passed) }
+            }
+            Content::Unusable(why) => {
+                tracing::warn!(entry = %id, why, "an entry that cannot be delivered is buried");
+                dead::bury(&files, id, &Reason::new(&why, claim.attempts))?;
+                claim.release()?;
+                self.index.forget(id);
+                Ok(Step::Passed)
+            }
+        }
+    }
+
+    fn look(&self, id: &EntryId) -> io::Result<Option<(Content, SystemTime)>> {
+        self.queue.look(id)
+    }
+
+    fn stop(&mut self, left: Duration) -> Step {
+        self.look_again(Some(left));
+        Step::Stop
+    }
+
+    fn look_again(&mut self, left: Option<Duration>) {
+        self.again = match (self.again, left) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+}
+
+fn has_expired(text: &entry::Text) -> bool {
+    text.expires_at.is_some_and(|at| at <= Timestamp::now())
+}
+
+/// How long ago a file was changed; one that was changed in the future, by a clock that has jumped since, is old.
+pub(super) fn age(changed: SystemTime) -> Duration {
+    SystemTime::now().duration_since(changed).unwrap_or(Duration::MAX)
+}
+
+/// A file that is read: its content, and when it was last changed; `None` if it is gone.
+pub(super) fn content(path: &std::path::Path, most: u64) -> io::Result<Option<(Vec<u8>, fs::Metadata)>> {
+    use std::io::Read;
+    let read = || -> io::Result<(Vec<u8>, fs::Metadata)> {
+        let mut content = Vec::new();
+        // A pipe is not opened: that would wait for its writer.
+        let about = fs::metadata(path)?;
+        if !about.is_file() {
+            return Ok((content, about));
+        }
+        let mut file = fs::File::open(path)?;
+        (&mut file).take(most + 1).read_to_end(&mut content)?;
+        // A writer in place may have gone on meanwhile: what counts is the state after the reading.
+        Ok((content, file.metadata()?))
+    };
+    match read() {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,73 @@
+//! Entries that will not be delivered, in `dead/`, each with the reason beside it.
+
+use std::fs;
+use std::io;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::lease::remove;
+use super::{Files, index, tries};
+use crate::home::{private_dir, sync_dir, write_atomic};
+use crate::ids::EntryId;
+use crate::steps;
+
+const VERSION: u32 = 1;
+
+/// Why an entry was buried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    v: u32,
+    /// In a sentence.
+    pub why: String,
+    /// When.
+    pub buried_at: Timestamp,
+    /// How often it had failed to be delivered.
+    #[serde(default)]
+    pub attempts: u32,
+}
+
+impl Reason {
+    pub(super) fn new(why: &str, attempts: u32) -> Reason {
+        Reason { v: VERSION, why: why.to_owned(), buried_at: Timestamp::now(), attempts }
+    }
+}
+
+/// Moves an entry that the caller has claimed.
+pub(super) fn bury(files: &Files, id: &EntryId, reason: &Reason) -> io::Result<()> {
+    private_dir(&files.dead_dir())?;
+    write_atomic(&files.reason(id), &serde_json::to_vec(reason)?)?;
+    steps::at("bury.explained");
+    fs::rename(files.entry(id), files.dead(id))?;
+    steps::at("bury.moved");
+    sync_dir(&files.dead_dir())?;
+    sync_dir(&files.dir)?;
+    steps::at("bury.synced");
+    Ok(())
+}
+
+/// Who lies there.
+pub(super) fn all(files: &Files) -> io::Result<Vec<EntryId>> {
+    index::names(&files.dead_dir())
+}
+
+/// Why.
+pub(super) fn reason(files: &Files, id: &EntryId) -> Option<Reason> {
+    fs::read(files.reason(id)).ok().and_then(|text| serde_json::from_slice(&text).ok())
+}
+
+/// Moves an entry back, to its old place in the queue.
+pub(super) fn retry(files: &Files, id: &EntryId) -> io::Result<()> {
+    tries::forget(files, id);
+    fs::rename(files.dead(id), files.entry(id))?;
+    sync_dir(&files.dir)?;
+    sync_dir(&files.dead_dir())?;
+    remove(&files.reason(id))
+}
+
+/// Removes an entry.
+pub(super) fn discard(files: &Files, id: &EntryId) -> io::Result<()> {
+    remove(&files.dead(id))?;
+    remove(&files.reason(id))?;
+    sync_dir(&files.dead_dir())
+}

@@ -1,0 +1,177 @@
+//! The entries that wait, in order: read from the directory when that may have changed, kept between.
+//!
+//! A directory that is listed while writers write may show a writer's later entry and not its earlier one. So when a
+//! listing shows anything new, the directory is listed once more: what the first listing showed has all its predecessors
+//! in the second. Whatever is behind the last of those is left to the next look.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::entry::Urgency;
+use crate::ids::EntryId;
+
+/// Where an entry stands: by its time, in nanoseconds since 1970, and within it by its number.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    time: u128,
+    number: u128,
+    pub(super) id: EntryId,
+}
+
+impl Place {
+    /// By the id's own time; an id without one has the time at which its file was last changed.
+    pub(super) fn of(id: EntryId, changed: impl FnOnce() -> Option<SystemTime>) -> Place {
+        let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let time = id.made_at().or_else(|| changed().map(since)).unwrap_or_default();
+        Place { time, number: id.number(), id }
+    }
+}
+
+/// The waiting entries of one queue.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    places: BTreeSet<Place>,
+    /// Of these, by id; what is known of their urgency is known for good.
+    known: HashMap<EntryId, (Place, Option<Urgency>)>,
+}
+
+impl Index {
+    /// How many wait, as far as is known.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The first places behind `after`.
+    pub(super) fn next(&self, after: Option<&Place>) -> Option<Place> {
+        match after {
+            None => self.places.first().cloned(),
+            Some(after) => {
+                self.places.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded)).next().cloned()
+            }
+        }
+    }
+
+    /// Which entries' urgency is not known yet, in order.
+    pub(super) fn unread(&self) -> Vec<Place> {
+        let mut unread: Vec<Place> =
+            self.known.values().filter(|(_, urgency)| urgency.is_none()).map(|(place, _)| place.clone()).collect();
+        unread.sort();
+        unread
+    }
+
+    /// What is known of an entry's urgency.
+    pub(super) fn urgency(&self, id: &EntryId) -> Option<Urgency> {
+        self.known.get(id).and_then(|(_, urgency)| *urgency)
+    }
+
+    /// It was read.
+    pub(super) fn has_urgency(&mut self, id: &EntryId, urgency: Urgency) {
+        if let Some((_, known)) = self.known.get_mut(id) {
+            *known = Some(urgency);
+        }
+    }
+
+    /// It waits no more.
+    pub(super) fn forget(&mut self, id: &EntryId) {
+        if let Some((place, _)) = self.known.remove(id) {
+            self.places.remove(&place);
+        }
+    }
+
+    /// Looks into the directory.
+    pub(super) fn refresh(&mut self, dir: &Path) -> io::Result<()> {
+        let first = names(dir)?;
+        let any_new = first.iter().any(|id| !self.known.contains_key(id));
+        let listed = if any_new { names(dir)? } else { first.clone() };
+        let listed: HashMap<EntryId, (Place, Option<Urgency>)> = listed
+            .into_iter()
+            .map(|id| match self.known.remove(&id) {
+                Some(known) => (id, known),
+                None => (id.clone(), (placed(dir, id), None)),
+            })
+            .collect();
+        let last = first.iter().filter_map(|id| listed.get(id)).map(|(place, _)| place.clone()).max();
+        self.known = listed.into_iter().filter(|(_, (place, _))| Some(place) <= last.as_ref()).collect();
+        self.places = self.known.values().map(|(place, _)| place.clone()).collect();
+        Ok(())
+    }
+}
+
+fn placed(dir: &Path, id: EntryId) -> Place {
+    let path = dir.join(format!("{id}.json"));
+    Place::of(id, || fs::metadata(path).and_then(|file| file.modified()).ok())
+}
+
+/// The ids of the entries' files in a directory; other names are somebody else's business.
+pub(super) fn names(dir: &Path) -> io::Result<Vec<EntryId>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let id = name.to_str().and_then(|name| name.strip_suffix(".json"));
+        found.extend(id.and_then(|id| EntryId::parse(id).ok()));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn v4(n: u128) -> EntryId {
+        EntryId::parse(&uuid::Builder::from_random_bytes(n.to_be_bytes()).into_uuid().to_string()).unwrap()
+    }
+
+    #[test]
+    fn order_is_by_time_and_within_a_millisecond_by_number() {
+        let (early, late) = (EntryId::next(), EntryId::next());
+        let at = |secs| UNIX_EPOCH + Duration::from_secs(secs);
+        let old = Place::of(v4(7), || Some(at(1_000)));
+        let future = Place::of(v4(1), || Some(at(100_000_000_000)));
+        let (early, late) = (Place::of(early, || None), Place::of(late, || None));
+        let mut all = vec![future.clone(), late.clone(), old.clone(), early.clone()];
+        all.sort();
+        assert_eq!(all, [old, early, late, future]);
+    }
+
+    #[test]
+    fn names_that_are_no_entries_are_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = EntryId::next();
+        for name in [&format!("{id}.json"), &format!("{id}.lock"), "note.json", ".tmpabc", "x", &format!("{id}.json~")]
+        {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        assert_eq!(names(dir.path()).unwrap(), [id]);
+        assert_eq!(names(&dir.path().join("absent")).unwrap(), []);
+    }
+
+    #[test]
+    fn an_entry_that_came_while_the_directory_was_listed_waits_for_the_next_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |id: &EntryId| fs::write(dir.path().join(format!("{id}.json")), "x").unwrap();
+        let mut index = Index::default();
+        let (one, two) = (EntryId::next(), EntryId::next());
+        write(&two);
+        index.refresh(dir.path()).unwrap();
+        assert_eq!(index.next(None).unwrap().id, two);
+        write(&one);
+        index.refresh(dir.path()).unwrap();
+        let first = index.next(None).unwrap();
+        assert_eq!((&first.id, index.next(Some(&first)).unwrap().id), (&one, two.clone()));
+        index.has_urgency(&two, Urgency::Urgent);
+        index.refresh(dir.path()).unwrap();
+        assert_eq!((index.urgency(&two), index.urgency(&one)), (Some(Urgency::Urgent), None));
+        fs::remove_file(dir.path().join(format!("{one}.json"))).unwrap();
+        index.refresh(dir.path()).unwrap();
+        assert_eq!((index.len(), index.next(None).unwrap().id), (1, two));
+    }
+}

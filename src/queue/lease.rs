@@ -1,0 +1,298 @@
+//! The lock file of a claim: there is one, or there is none; and who has it is alive, or is not.
+//!
+//! It appears in one step with its content and with the OS lock held, so nobody ever sees a half-made one of ours. What
+//! it says: who claimed, and under which delivery. An OS lock that is free means that its holder is dead. A lock file that
+//! is not ours (empty, as atm-agent-mcp 0.14.0 and scripts make them) or of another machine says nothing of its maker's
+//! life: it counts as alive until it is older than the time allowed.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::home;
+use crate::ids::DeliveryId;
+use crate::steps;
+
+/// The version of the stored form.
+const VERSION: u32 = 1;
+/// More than any lock file of ours has.
+const SIZE_MAX: u64 = 4096;
+/// How often a lock file may be replaced or removed by others while we try to take it.
+const TRIES: usize = 16;
+
+/// Who holds a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    v: u32,
+    /// The process.
+    pub pid: u32,
+    /// When that process made its first claim: another process that is given the same number later has another time.
+    pub started: Timestamp,
+    /// The machine.
+    pub host: String,
+    /// Under which delivery the entry is, or was to be, delivered.
+    pub delivery: DeliveryId,
+}
+
+static STARTED: LazyLock<Timestamp> = LazyLock::new(Timestamp::now);
+static HOST: LazyLock<String> = LazyLock::new(host);
+
+impl Holder {
+    /// This process.
+    pub(super) fn us(delivery: &DeliveryId) -> Holder {
+        let (started, host) = (*STARTED, HOST.clone());
+        Holder { v: VERSION, pid: std::process::id(), started, host, delivery: delivery.clone() }
+    }
+}
+
+#[cfg(unix)]
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}
+
+/// A lock file that is ours. Dropped, the file stays and its OS lock is free, as after a crash.
+#[derive(Debug)]
+pub(super) struct Lease {
+    path: PathBuf,
+    _file: File,
+}
+
+/// What came of trying to take a lock file.
+#[derive(Debug)]
+pub(super) enum Take {
+    /// It is ours.
+    New(Lease),
+    /// It is ours; its last holder died with it.
+    Inherited(Lease, Holder),
+    /// Its holder lives.
+    Held,
+    /// Somebody made it of whom we know nothing; it counts for so long yet (`None`: for ever).
+    Foreign(Option<Duration>),
+}
+
+impl Lease {
+    /// Tries to take the lock file at `path`. A foreign one that is older than `ttl` is removed.
+    pub(super) fn take(path: &Path, us: &Holder, ttl: Option<Duration>) -> io::Result<Take> {
+        for _ in 0..TRIES {
+            if let Some(lease) = Lease::create(path, us)? {
+                return Ok(Take::New(lease));
+            }
+            let Some(found) = Found::open(path)? else { continue };
+            match found {
+                Found::Held => return Ok(Take::Held),
+                Found::Free { holder: Some(dead), .. } => {
+                    let heir = Holder { delivery: dead.delivery.clone(), ..us.clone() };
+                    return Ok(Take::Inherited(Lease::replace(path, &heir)?, dead));
+                }
+                Found::Free { holder: None, age, .. } => match ttl {
+                    Some(ttl) if age >= ttl => remove(path)?,
+                    ttl => return Ok(Take::Foreign(ttl.map(|ttl| ttl - age))),
+                },
+            }
+        }
+        Ok(Take::Held)
+    }
+
+    /// Makes the lock file if there is none.
+    fn create(path: &Path, us: &Holder) -> io::Result<Option<Lease>> {
+        // Most often there is none, or we know already: the look is cheaper than what it may spare.
+        if path.try_exists()? {
+            return Ok(None);
+        }
+        match prepare(path, us)?.persist_noclobber(path) {
+            Ok(file) => {
+                steps::at("claim.locked");
+                Ok(Some(Lease { path: path.to_owned(), _file: file }))
+            }
+            Err(there) if there.error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            Err(failed) => Err(failed.error),
+        }
+    }
+
+    /// Puts our lock file in the place of a dead holder's, whose OS lock we have.
+    fn replace(path: &Path, us: &Holder) -> io::Result<Lease> {
+        let file = prepare(path, us)?.persist(path)?;
+        steps::at("claim.replaced");
+        Ok(Lease { path: path.to_owned(), _file: file })
+    }
+
+    /// Removes the lock file.
+    pub(super) fn give_up(self) -> io::Result<()> {
+        remove(&self.path)
+    }
+}
+
+/// A lock file aside, with its content and its OS lock.
+fn prepare(path: &Path, us: &Holder) -> io::Result<tempfile::NamedTempFile> {
+    let dir = path.parent().ok_or_else(|| io::Error::other("a lock file needs a directory"))?;
+    let mut aside = tempfile::Builder::new().prefix(home::ASIDE).tempfile_in(dir)?;
+    let mut line = serde_json::to_vec(us)?;
+    line.push(b'\n');
+    aside.write_all(&line)?;
+    aside.as_file().try_lock().map_err(io::Error::from)?;
+    steps::at("claim.prepared");
+    Ok(aside)
+}
+
+/// A lock file that was there already.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Its holder lives.
+    Held,
+    /// Its OS lock was free, and is ours as long as this lives.
+    Free {
+        /// Keeps the OS lock.
+        _file: File,
+        /// The dead holder, if it was one of ours on this machine.
+        holder: Option<Holder>,
+        /// How long ago it was made.
+        age: Duration,
+    },
+}
+
+impl Found {
+    /// Looks at the lock file; `None` if there is none, or if it was replaced meanwhile.
+    pub(super) fn open(path: &Path) -> io::Result<Option<Found>> {
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Some(Found::Held)),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        if !is_at(&file, path)? {
+            return Ok(None);
+        }
+        let mut text = String::new();
+        let holder = match (&file).take(SIZE_MAX).read_to_string(&mut text) {
+            Ok(_) => serde_json::from_str(&text).ok().filter(|holder: &Holder| holder.host == *HOST),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+            Err(error) => return Err(error),
+        };
+        let made = file.metadata()?.modified()?;
+        let age = SystemTime::now().duration_since(made).unwrap_or_default();
+        Ok(Some(Found::Free { _file: file, holder, age }))
+    }
+}
+
+/// Whether this file is the one that stands at `path` now.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let id = |of: fs::Metadata| (of.dev(), of.ino());
+    match fs::metadata(path) {
+        Ok(there) => Ok(id(there) == id(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Windows does not let a file that is open be replaced.
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> io::Result<bool> {
+    path.try_exists()
+}
+
+/// Removes a file that may be gone already.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Option<Duration> = Some(Duration::from_secs(600));
+
+    fn us() -> Holder {
+        Holder::us(&DeliveryId::next())
+    }
+
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        (dir, path)
+    }
+
+    #[test]
+    fn a_lock_file_has_one_living_holder_and_says_who() {
+        let (_dir, path) = place();
+        let us = us();
+        let Take::New(lease) = Lease::take(&path, &us, TTL).unwrap() else { panic!("free") };
+        let said: Holder = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!((said.pid, &said), (std::process::id(), &us));
+        assert!(!said.host.is_empty());
+        assert!(matches!(Lease::take(&path, &us, TTL).unwrap(), Take::Held));
+        lease.give_up().unwrap();
+        assert!(matches!(Lease::take(&path, &us, TTL).unwrap(), Take::New(_)));
+    }
+
+    #[test]
+    fn a_dead_holders_lock_is_taken_over_at_once_with_its_delivery() {
+        let (_dir, path) = place();
+        let (dead, heir) = (us(), us());
+        let Take::New(lease) = Lease::take(&path, &dead, TTL).unwrap() else { panic!("free") };
+        drop(lease);
+        let Take::Inherited(lease, found) = Lease::take(&path, &heir, TTL).unwrap() else { panic!("dead") };
+        assert_eq!(found, dead);
+        // Whoever inherits from the heir is told of the same delivery.
+        drop(lease);
+        let Take::Inherited(_, found) = Lease::take(&path, &us(), TTL).unwrap() else { panic!("dead") };
+        assert_eq!(found.delivery, dead.delivery);
+    }
+
+    #[test]
+    fn a_lock_file_that_is_not_ours_counts_until_it_is_too_old() {
+        let (_dir, path) = place();
+        let elsewhere = Holder { host: "elsewhere".into(), ..us() };
+        for content in [Vec::new(), b"nonsense".to_vec(), vec![0xff; 9000], serde_json::to_vec(&elsewhere).unwrap()] {
+            fs::write(&path, content).unwrap();
+            let Take::Foreign(Some(left)) = Lease::take(&path, &us(), TTL).unwrap() else { panic!("foreign") };
+            assert!(left > Duration::from_secs(590), "{left:?}");
+            assert!(matches!(Lease::take(&path, &us(), None).unwrap(), Take::Foreign(None)));
+            let old = SystemTime::now() - Duration::from_secs(601);
+            File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+            let Take::New(lease) = Lease::take(&path, &us(), TTL).unwrap() else { panic!("too old") };
+            lease.give_up().unwrap();
+        }
+    }
+
+    #[test]
+    fn of_many_who_inherit_one_does() {
+        let (_dir, path) = place();
+        for _ in 0..50 {
+            let Take::New(lease) = Lease::take(&path, &us(), TTL).unwrap() else { panic!("free") };
+            drop(lease);
+            let start = std::sync::Barrier::new(4);
+            let all: Vec<Take> = std::thread::scope(|scope| {
+                let takers = [(); 4].map(|()| {
+                    scope.spawn(|| {
+                        start.wait();
+                        Lease::take(&path, &us(), TTL).unwrap()
+                    })
+                });
+                takers.into_iter().map(|taker| taker.join().unwrap()).collect()
+            });
+            let mut heirs: Vec<Take> = all.into_iter().filter(|t| !matches!(t, Take::Held)).collect();
+            assert_eq!(heirs.len(), 1, "{heirs:?}");
+            let Some(Take::Inherited(lease, _)) = heirs.pop() else { panic!("inherited") };
+            lease.give_up().unwrap();
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What was delivered, a line each in `delivered.jsonl`: for whoever waits to hear of it.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Files;
+use crate::ids::{DeliveryId, EntryId, ThreadId, TurnId};
+
+const VERSION: u32 = 1;
+/// How large the file becomes before it is begun anew; the one before it is kept.
+const SIZE_MAX: u64 = 1024 * 1024;
+
+/// Where a text has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// In which thread.
+    pub thread: ThreadId,
+    /// In which of its turns.
+    pub turn: TurnId,
+}
+
+/// A line of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    v: u32,
+    /// Which entry.
+    pub id: EntryId,
+    /// In which delivery.
+    pub delivery: DeliveryId,
+    /// Where it arrived.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+    /// When that was seen.
+    pub at: Timestamp,
+}
+
+/// Writes one down. It is a word to whoever waits, and not what the queue goes by: if it cannot be written, it is not.
+pub(super) fn note(files: &Files, id: &EntryId, delivery: &DeliveryId, receipt: &Receipt) {
+    let line = Delivered {
+        v: VERSION,
+        id: id.clone(),
+        delivery: delivery.clone(),
+        receipt: receipt.clone(),
+        at: Timestamp::now(),
+    };
+    if let Err(error) = append(files, &line) {
+        tracing::warn!(entry = %id, %error, "a receipt that cannot be written");
+    }
+}
+
+fn append(files: &Files, line: &Delivered) -> io::Result<()> {
+    let path = files.delivered();
+    if fs::metadata(&path).is_ok_and(|file| file.len() > SIZE_MAX) {
+        fs::rename(&path, files.delivered_before())?;
+    }
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    // One write: lines of several writers do not mix.
+    options.open(path)?.write_all(&text)
+}
+
+/// The last line of an entry.
+pub(super) fn find(files: &Files, id: &EntryId) -> Option<Delivered> {
+    [files.delivered(), files.delivered_before()].into_iter().find_map(|path| {
+        let text = fs::read_to_string(path).ok()?;
+        let lines = text.lines().rev().filter(|line| line.contains(id.as_str()));
+        lines.filter_map(|line| serde_json::from_str(line).ok()).find(|line: &Delivered| line.id == *id)
+    })
+}
