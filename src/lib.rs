@@ -10,8 +10,9 @@
 //! queue                                 ids, home, steps
 //! config                                ids, home, policy, repo
 //! codex                                 rpc, ids, home, policy
-//! session                               codex, ids, home, repo
-//! mcp                                   session, ids, config, policy
+//! session                               codex, ids, home, repo, steps
+//! courier                               session, queue, ids, steps
+//! mcp                                   session, queue, ids, config, policy
 //! serve                                 everything above
 //! demo                                  codex, demo::model
 //! cli                                   everything above
@@ -20,6 +21,7 @@
 pub mod cli;
 pub mod codex;
 pub mod config;
+pub mod courier;
 pub mod demo;
 pub mod home;
 pub mod ids;

@@ -9,9 +9,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::codex::{Codex, Launch, run_dir};
 use crate::config::Settings;
+use crate::courier::Courier;
 use crate::home::Home;
 use crate::ids::AgentName;
 use crate::mcp::{Door, Server};
+use crate::queue::{Limits, Queues};
 use crate::session::{Found, Roster, RosterError, Setup, Who};
 
 /// How long Codex may take to start and answer: a tool call says within 15 s that it does not.
@@ -72,7 +74,9 @@ impl Serve {
             continue_one(&roster, &resume).await?;
         }
         run_dir::sweep(&home);
-        let server = Server::new(roster.clone(), settings, own_directory);
+        let queues = Queues::new(home.team(&settings.team), Limits::default());
+        let courier = Courier::start(roster.clone(), queues.clone(), settings.request_timeout);
+        let server = Server::new(roster.clone(), queues, settings, own_directory);
         let door = Door::open(reader, writer);
         let left = door.left();
         // rmcp waits 5 s for calls that are under way when the client leaves; parked, they end at once.
@@ -87,6 +91,7 @@ impl Serve {
             () = stop => Ok(()),
         };
         roster.park_all().await;
+        courier.end().await;
         codex.shutdown().await;
         served
     }

@@ -9,13 +9,17 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::threads::{Subscription, Threads};
-use super::wire::{self, ThreadOpened, ThreadOptions, Turn, method};
+use super::wire::{self, Item, ThreadOpened, ThreadOptions, Turn, method};
 use super::{CodexError, ServerInfo};
-use crate::ids::{ThreadId, TurnId};
+use crate::ids::{DeliveryId, ThreadId, TurnId};
 use crate::rpc::{CallError, Id, Peer, RpcError};
 
 /// How long a call may take. Codex answers in milliseconds, or, flooded, never.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// How many turns a page of the history has.
+const PAGE: u32 = 25;
+/// What Codex says of the history of a thread in which nothing was said yet (0.144.6 and 0.169.0).
+const NO_HISTORY: &str = "is not materialized yet";
 /// How long Codex may take to let go of a thread.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// How long the reason of a closed connection is waited for.
@@ -77,15 +81,70 @@ impl Client {
 
     /// The last turns of a thread, the newest first, with all their items.
     pub async fn turns(&self, thread: &ThreadId, limit: u32) -> Result<Vec<Turn>, CodexError> {
-        let params = wire::TurnsList { thread_id: thread, limit, sort_direction: "desc", items_view: "full" };
-        self.call::<wire::TurnPage>(method::THREAD_TURNS_LIST, &params).await.map(|page| page.data)
+        self.page(thread, None, limit).await.map(|page| page.data)
     }
 
-    /// Starts a turn. On a busy thread this would silently steer the running turn: see that it is idle.
-    pub async fn turn_start(&self, thread: &ThreadId, text: &str) -> Result<TurnId, CodexError> {
-        let input = [wire::UserInput::Text { text, text_elements: [] }];
-        let params = wire::TurnStart { thread_id: thread, input };
+    /// A page of a thread's turns, the newest first, and where the next begins.
+    pub async fn turn_page(
+        &self,
+        thread: &ThreadId,
+        cursor: Option<&str>,
+    ) -> Result<(Vec<Turn>, Option<String>), CodexError> {
+        self.page(thread, cursor, PAGE).await.map(|page| (page.data, page.next_cursor))
+    }
+
+    async fn page(&self, thread: &ThreadId, cursor: Option<&str>, limit: u32) -> Result<wire::TurnPage, CodexError> {
+        let params = wire::TurnsList { thread_id: thread, cursor, limit, sort_direction: "desc", items_view: "full" };
+        self.call(method::THREAD_TURNS_LIST, &params).await
+    }
+
+    /// The turn in which a delivery has arrived, if it has: the whole history is asked, the newest first. Codex itself takes
+    /// a second message of the same id (0.144.6 and 0.169.0).
+    pub async fn find(&self, thread: &ThreadId, delivery: &DeliveryId) -> Result<Option<TurnId>, CodexError> {
+        let is_it =
+            |item: &Item| matches!(item, Item::UserMessage { client_id: Some(id), .. } if id == delivery.as_str());
+        let mut cursor: Option<String> = None;
+        loop {
+            let (turns, next) = match self.turn_page(thread, cursor.as_deref()).await {
+                Err(CodexError::Refused { message, .. }) if message.contains(NO_HISTORY) => return Ok(None),
+                page => page?,
+            };
+            if let Some(turn) = turns.into_iter().find(|turn| turn.items.iter().any(is_it)) {
+                return Ok(Some(turn.id));
+            }
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Starts a turn. On a busy thread this would silently steer the running turn: see that it is idle. While the thread is
+    /// compacted, 0.144.6 says yes and loses the text.
+    pub async fn turn_start(
+        &self,
+        thread: &ThreadId,
+        parts: &[String],
+        delivery: Option<&DeliveryId>,
+    ) -> Result<TurnId, CodexError> {
+        let input = wire::UserInput::texts(parts);
+        let params = wire::TurnStart { thread_id: thread, input, client_user_message_id: delivery };
         self.call::<wire::TurnAnswer>(method::TURN_START, &params).await.map(|answer| answer.turn.id)
+    }
+
+    /// Gives a running turn something more. The answer says only that Codex has taken it; it has arrived when the user
+    /// message of this delivery is complete, and is lost if the turn is interrupted before.
+    pub async fn turn_steer(
+        &self,
+        thread: &ThreadId,
+        turn: &TurnId,
+        parts: &[String],
+        delivery: &DeliveryId,
+    ) -> Result<(), CodexError> {
+        let input = wire::UserInput::texts(parts);
+        let params =
+            wire::TurnSteer { thread_id: thread, expected_turn_id: turn, input, client_user_message_id: delivery };
+        self.call::<Value>(method::TURN_STEER, &params).await.map(drop)
     }
 
     /// Ends a turn, and the commands that it left running. Before `turn/started` Codex refuses it, and the turn runs on.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::ask::Ask;
-use super::wire::{About, ErrorNote, Item, ItemNote, TokenUsage, Turn, TurnNote, UsageNote};
+use super::notes::{About, ErrorNote, ItemNote, StatusNote, TurnNote, UsageNote};
+use super::wire::{Item, TokenUsage, Turn};
 use crate::ids::{ThreadId, TurnId};
 use crate::rpc::Id;
 
@@ -46,6 +47,8 @@ pub enum ThreadEvent {
         /// Whether Codex tries again.
         retried: bool,
     },
+    /// The thread waits for an answer of somebody's, or does so no more.
+    Waits(bool),
     /// Codex asks something and waits for the answer.
     Asked {
         /// For the answer.
@@ -75,6 +78,9 @@ pub(super) fn read(method: &str, params: &str) -> Option<ThreadEvent> {
         }
         "thread/tokenUsage/updated" => parse(method, params)
             .map(|UsageNote { turn_id: turn, token_usage: usage }| ThreadEvent::Usage { turn, usage }),
+        "thread/status/changed" => {
+            parse(method, params).map(|StatusNote { status }| ThreadEvent::Waits(status.is_waiting()))
+        }
         "error" => parse(method, params).map(|ErrorNote { turn_id: turn, error, will_retry: retried }| {
             ThreadEvent::Failed { turn, message: error.message, retried }
         }),
@@ -99,6 +105,19 @@ mod tests {
         let Some(ThreadEvent::ItemStarted { item: Item::Other, .. }) = read("item/started", text) else {
             panic!("an item");
         };
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_an_answer_says_so() {
+        let waits =
+            |status: &str| match read("thread/status/changed", &format!(r#"{{"threadId":"t","status":{status}}}"#)) {
+                Some(ThreadEvent::Waits(waits)) => waits,
+                other => panic!("{other:?}"),
+            };
+        assert!(waits(r#"{"type":"active","activeFlags":["waitingOnApproval"]}"#));
+        assert!(waits(r#"{"type":"active","activeFlags":["waitingOnUserInput"]}"#));
+        assert!(!waits(r#"{"type":"active","activeFlags":[]}"#));
+        assert!(!waits(r#"{"type":"idle"}"#));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod ask;
 pub mod client;
 pub mod event;
 mod launch;
+mod notes;
 pub mod process;
 pub mod program;
 pub mod run_dir;
@@ -123,6 +124,17 @@ pub enum CodexError {
     /// It is gone.
     #[error("{0}")]
     Lost(Arc<str>),
+}
+
+impl CodexError {
+    /// Whether it is sure that what was asked was not done. A call that was not answered, or not in a form that we read,
+    /// may have been heard.
+    pub fn is_sure(&self) -> bool {
+        match self {
+            CodexError::Start(_) | CodexError::Refused { .. } => true,
+            CodexError::Silent { .. } | CodexError::Strange { .. } | CodexError::Lost(_) => false,
+        }
+    }
 }
 
 /// How we speak to the app-server.

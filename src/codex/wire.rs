@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::ids::{ThreadId, TurnId};
+use crate::ids::{DeliveryId, ThreadId, TurnId};
 use crate::policy::{ApprovalPolicy, Sandbox};
 
 /// The methods we call.
@@ -19,6 +19,7 @@ pub(super) mod method {
     pub(in crate::codex) const THREAD_INJECT_ITEMS: &str = "thread/inject_items";
     pub(in crate::codex) const THREAD_TURNS_LIST: &str = "thread/turns/list";
     pub(in crate::codex) const TURN_START: &str = "turn/start";
+    pub(in crate::codex) const TURN_STEER: &str = "turn/steer";
     pub(in crate::codex) const TURN_INTERRUPT: &str = "turn/interrupt";
     pub(in crate::codex) const TERMINALS_CLEAN: &str = "thread/backgroundTerminals/clean";
 }
@@ -123,6 +124,8 @@ pub(super) struct InjectItems<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TurnsList<'a> {
     pub(super) thread_id: &'a ThreadId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cursor: Option<&'a str>,
     pub(super) limit: u32,
     pub(super) sort_direction: &'static str,
     pub(super) items_view: &'static str,
@@ -132,7 +135,18 @@ pub(super) struct TurnsList<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TurnStart<'a> {
     pub(super) thread_id: &'a ThreadId,
-    pub(super) input: [UserInput<'a>; 1],
+    pub(super) input: Vec<UserInput<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client_user_message_id: Option<&'a DeliveryId>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TurnSteer<'a> {
+    pub(super) thread_id: &'a ThreadId,
+    pub(super) expected_turn_id: &'a TurnId,
+    pub(super) input: Vec<UserInput<'a>>,
+    pub(super) client_user_message_id: &'a DeliveryId,
 }
 
 #[derive(Debug, Serialize)]
@@ -143,6 +157,13 @@ pub(super) enum UserInput<'a> {
         #[serde(rename = "text_elements")]
         text_elements: [(); 0],
     },
+}
+
+impl<'a> UserInput<'a> {
+    /// A message of these parts. The model is given them apart; 0.144.6 joins them in the history, with nothing between.
+    pub(super) fn texts(parts: &'a [String]) -> Vec<UserInput<'a>> {
+        parts.iter().map(|text| UserInput::Text { text, text_elements: [] }).collect()
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -175,8 +196,11 @@ pub(super) struct TurnAnswer {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct TurnPage {
     pub(super) data: Vec<Turn>,
+    #[serde(default)]
+    pub(super) next_cursor: Option<String>,
 }
 
 /// A turn, in an event or in the history.
@@ -232,6 +256,9 @@ pub struct TurnError {
 pub enum Item {
     /// What the model was told.
     UserMessage {
+        /// What its sender calls it; of ours, the delivery.
+        #[serde(default)]
+        client_id: Option<String>,
         /// In parts.
         #[serde(default)]
         content: Vec<Part>,
@@ -326,42 +353,4 @@ pub struct TokenUsage {
     /// How many fit.
     #[serde(default)]
     pub model_context_window: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct TurnNote {
-    pub(super) turn: Turn,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ItemNote {
-    pub(super) item: Item,
-    pub(super) turn_id: TurnId,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct UsageNote {
-    pub(super) turn_id: TurnId,
-    pub(super) token_usage: TokenUsage,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ErrorNote {
-    pub(super) turn_id: TurnId,
-    pub(super) error: TurnError,
-    #[serde(default)]
-    pub(super) will_retry: bool,
-}
-
-/// The one field that nearly every message about a thread has.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct About {
-    /// The protocol's first version called it a conversation.
-    #[serde(alias = "conversationId")]
-    pub(super) thread_id: ThreadId,
 }

@@ -94,6 +94,20 @@ pub struct AgentArgs {
     pub thread_id: Option<String>,
 }
 
+/// What to tell an agent while it works.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["agent", "text"]))]
+pub struct SteerArgs {
+    /// Which agent: its name, its agent_id or its threadId.
+    pub agent: Option<String>,
+    /// What to tell it; it joins what the agent does now. At most 1048576 bytes.
+    pub text: Option<String>,
+    /// How long to wait for the receipt, in milliseconds: 0 to 600000, default 15000. It is delivered all the same later.
+    #[schemars(range(min = 0, max = 600_000))]
+    pub timeout_ms: Option<u64>,
+}
+
 /// Which agents to wait for, and how long.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

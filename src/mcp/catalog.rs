@@ -5,13 +5,13 @@ use std::sync::Arc;
 use rmcp::model::{JsonObject, MetaObject, Tool, ToolAnnotations};
 use serde_json::json;
 
-use super::args::{AgentArgs, CodexArgs, ReadArgs, ReplyArgs, SessionsArgs, StatusArgs, WaitArgs, schema};
+use super::args::{AgentArgs, CodexArgs, ReadArgs, ReplyArgs, SessionsArgs, StatusArgs, SteerArgs, WaitArgs, schema};
 
 /// What the server says of itself to the client's model.
 pub const INSTRUCTIONS: &str = "Runs a team of OpenAI Codex agents. `codex` starts an agent and returns its answer; \
 `codex-reply` gives it the next prompt. Several agents at once: start each with background=true, then collect results \
 with agent_wait (calls of one turn are often run one after another, so without background the second waits for the \
-first). agent_sessions lists the agents, those of earlier runs included; all of them can be continued.";
+first). agent_steer tells a working agent something. agent_sessions lists the agents, those of earlier runs included; all of them can be continued.";
 
 /// The tools, in a fixed order.
 pub fn tools() -> Vec<Tool> {
@@ -70,6 +70,15 @@ pub fn tools() -> Vec<Tool> {
             )),
             "Read an agent's thread",
         ),
+        Tool::new(
+            "agent_steer",
+            "Tell an agent something while it works, without interrupting it: the text joins its running turn (after the \
+             answer or command that is under way), or begins a turn if it is idle. Returns the receipt: delivered, or \
+             queued if that takes longer; it is delivered once in any case.",
+            schema::<SteerArgs>(),
+        )
+        .with_title("Steer an agent")
+        .with_annotations(ToolAnnotations::from_raw(None, Some(false), Some(false), Some(false), Some(true))),
         acting(
             Tool::new(
                 "agent_interrupt",

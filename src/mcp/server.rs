@@ -15,6 +15,7 @@ use tokio::sync::OnceCell;
 use super::catalog;
 use super::tools;
 use crate::config::Settings;
+use crate::queue::Queues;
 use crate::session::Roster;
 
 /// How long the client may take to tell its roots.
@@ -29,6 +30,7 @@ pub struct Server {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) roster: Arc<Roster>,
+    pub(super) queues: Queues,
     pub(super) settings: Settings,
     pub(super) started: Instant,
     own_directory: PathBuf,
@@ -38,11 +40,11 @@ pub(super) struct Shared {
 
 impl Server {
     /// A server of these agents.
-    pub fn new(roster: Arc<Roster>, settings: Settings, own_directory: PathBuf) -> Server {
+    pub fn new(roster: Arc<Roster>, queues: Queues, settings: Settings, own_directory: PathBuf) -> Server {
         let tools = catalog::tools();
         let started = Instant::now();
         let client_root = OnceCell::new();
-        Server { shared: Arc::new(Shared { roster, settings, started, own_directory, client_root, tools }) }
+        Server { shared: Arc::new(Shared { roster, queues, settings, started, own_directory, client_root, tools }) }
     }
 }
 

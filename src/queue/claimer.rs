@@ -41,14 +41,12 @@ struct Batch {
     most: usize,
     us: Holder,
     claims: Vec<Claim>,
-    /// The place of the last of them.
-    last: Option<Place>,
     stopped: bool,
 }
 
 impl Batch {
     fn new(lane: Lane, most: usize, delivery: &DeliveryId) -> Batch {
-        Batch { lane, most, us: Holder::us(delivery), claims: Vec::new(), last: None, stopped: false }
+        Batch { lane, most, us: Holder::us(delivery), claims: Vec::new(), stopped: false }
     }
 
     fn has_room(&self) -> bool {
@@ -102,6 +100,11 @@ impl Claimer {
         Ok(batch.claims)
     }
 
+    /// Of which queue.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     /// Something may have arrived.
     pub fn arrived(&mut self) {
         self.stale = true;
@@ -138,20 +141,19 @@ impl Claimer {
         self.index.refresh(&self.queue.files.dir)
     }
 
-    /// Fills the batch, from where it was left.
+    /// Fills the batch, from the oldest on: one that came late may be older than those in the batch, and what its writer
+    /// wrote after it is behind it.
     fn take(&mut self, batch: &mut Batch) -> io::Result<()> {
         self.again = None;
-        let mut place = self.index.next(batch.last.as_ref());
+        let mut place = self.index.next(None);
         while let Some(here) = place.take_if(|_| batch.has_room()) {
             place = self.index.next(Some(&here));
-            if batch.lane == Lane::Urgent && self.index.urgency(&here.id) != Some(Urgency::Urgent) {
+            let is_other = batch.lane == Lane::Urgent && self.index.urgency(&here.id) != Some(Urgency::Urgent);
+            if is_other || batch.claims.iter().any(|claim| claim.id == here.id) {
                 continue;
             }
             match self.step(&here, &batch.us, batch.claims.first())? {
-                Step::Claimed(claim) => {
-                    batch.claims.push(*claim);
-                    batch.last = Some(here);
-                }
+                Step::Claimed(claim) => batch.claims.push(*claim),
                 Step::Passed => {}
                 Step::Stop => batch.stopped = true,
             }

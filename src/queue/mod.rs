@@ -20,6 +20,7 @@ mod lease;
 mod listing;
 mod receipts;
 mod sweep;
+mod team;
 #[cfg(test)]
 mod tests;
 mod tries;
@@ -41,6 +42,7 @@ pub use error::QueueError;
 pub use lease::Holder;
 pub use listing::{Depth, Fate, Listed, Standing};
 pub use receipts::{Delivered, Receipt};
+pub use team::Queues;
 pub use tries::Tries;
 pub use watch::{Watch, Watcher};
 

@@ -98,6 +98,24 @@ fn what_is_given_back_comes_again_in_its_old_place_and_what_is_acknowledged_neve
 }
 
 #[test]
+fn one_that_came_late_is_not_overtaken_by_what_its_writer_wrote_after_it() {
+    let (_dir, queue) = queue();
+    let [late, known, after, gone] = [(); 4].map(|()| EntryId::next());
+    for id in [&known, &gone] {
+        foreign(&queue, id.as_str(), b"x", OLD);
+    }
+    let mut claimer = queue.claimer();
+    drop(claim(&mut claimer, 2));
+    fs::remove_file(queue.files.entry(&gone)).unwrap();
+    for id in [&late, &after] {
+        foreign(&queue, id.as_str(), b"x", OLD);
+    }
+    let claims = claim(&mut claimer, 2);
+    let ids: Vec<&EntryId> = claims.iter().map(Claim::id).collect();
+    assert_eq!(ids, [&known, &late]);
+}
+
+#[test]
 fn an_entry_has_one_claimer_and_those_behind_it_wait_for_it() {
     let (_dir, queue) = queue();
     queue.enqueue(&text("first")).unwrap();

@@ -14,16 +14,20 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::asking::Question;
+use super::delivery::UnderWay;
 use super::handle::{Command, Farewell, Goodbye, Outbox, Reply, Snapshot};
 use super::identity::Lock;
 use super::kept::Kept;
-use super::opening::{self, Opened};
-use super::state::{CallId, Effect, Ending, Input, Rules, State, Stop};
+use super::opening::Opened;
+use super::rules::Rules;
+use super::state::{CallId, Effect, Ending, Input, Job, State, Stop};
 use super::turn::{self, Progress, activity, one_line};
 use crate::codex::event::ThreadEvent;
-use crate::codex::wire::Turn;
+use crate::codex::wire::{Item, Turn};
 use crate::codex::{Client, Codex, Subscription};
 use crate::ids::ThreadId;
+use crate::steps;
 
 /// How long a turn may take to end when its session is closed.
 const LAST_TURN: Duration = Duration::from_secs(2);
@@ -45,6 +49,8 @@ pub(super) struct Actor {
     pub(super) live: Option<Live>,
     pub(super) opening: bool,
     pub(super) calls: HashMap<CallId, Waiting>,
+    pub(super) under_way: UnderWay,
+    pub(super) questions: Vec<Question>,
     pub(super) turn: Option<Progress>,
     pub(super) ended: Option<Turn>,
     pub(super) activity: Arc<str>,
@@ -57,22 +63,22 @@ pub(super) struct Actor {
 
 /// The thread, open.
 pub(super) struct Live {
-    client: Client,
-    thread: ThreadId,
+    pub(super) client: Client,
+    pub(super) thread: ThreadId,
     events: Subscription,
 }
 
 /// A call that has not ended.
 pub(super) struct Waiting {
-    prompt: String,
-    limit: Option<Duration>,
+    pub(super) prompt: String,
+    pub(super) limit: Option<Duration>,
     reply: Reply,
 }
 
 /// What was done beside the loop.
 pub(super) enum Done {
     Opened(Result<Opened, Arc<str>>),
-    Asked { call: CallId, told: Option<String>, result: Result<(), Arc<str>> },
+    Asked { told: Option<String>, failed: Option<Input> },
     Saved,
     Nothing,
 }
@@ -98,6 +104,7 @@ impl Actor {
                 },
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.take(done),
                 () = at(self.give_up) => self.input(Input::GiveUp),
+                () = at(self.under_way.safe_at()) => self.confirm(),
                 () = at(until) => {
                     if let Some(turn) = &mut self.turn {
                         turn.until = None;
@@ -115,6 +122,16 @@ impl Actor {
             Command::Turn { call, prompt, limit, reply } => {
                 self.calls.insert(call, Waiting { prompt, limit, reply });
                 self.input(Input::Call(call));
+            }
+            Command::Deliver { delivery, waiter } => {
+                let (id, urgent) = (delivery.id.clone(), delivery.urgent);
+                self.under_way.add(delivery, waiter);
+                self.input(if urgent { Input::DeliverUrgently(id) } else { Input::Deliver(id) });
+            }
+            Command::Find(question) => {
+                self.questions.push(question);
+                self.input(Input::Wake);
+                self.look_up();
             }
             Command::Cancel(call) => self.input(Input::Cancel(call)),
             Command::Interrupt => self.input(Input::Stop(Stop::Interrupted)),
@@ -142,19 +159,24 @@ impl Actor {
                 self.kept.record.context = Some(context);
                 self.notes.extend(note);
                 self.live = Some(Live { client, thread, events });
+                // Before anything new is said there.
+                self.look_up();
                 self.input(Input::Opened);
             }
             Done::Opened(Err(why)) => {
                 self.opening = false;
+                for (_, asker) in self.questions.drain(..) {
+                    asker.send(Err(why.clone())).ok();
+                }
                 let never = self.kept.record.thread_id.is_none();
                 self.input(if never { Input::NeverOpened(why) } else { Input::NotOpened(why) });
             }
-            Done::Asked { call, told, result } => {
+            Done::Asked { told, failed } => {
                 if told.is_some() {
                     self.kept.record.context = told;
                 }
-                if let Err(why) = result {
-                    self.input(Input::Refused { call, why });
+                if let Some(failed) = failed {
+                    self.input(failed);
                 }
             }
             Done::Saved => self.kept.saved(),
@@ -162,9 +184,22 @@ impl Actor {
         }
     }
 
+    /// What is complete in the thread is safe there: more was heard since, or time has passed.
+    fn confirm(&mut self) {
+        for id in self.under_way.safe() {
+            self.input(Input::Arrived(id));
+        }
+    }
+
     fn happened(&mut self, event: ThreadEvent) {
+        if !matches!(event, ThreadEvent::Lost(_)) {
+            self.confirm();
+        }
         match event {
             ThreadEvent::TurnStarted(turn) => {
+                if matches!(self.rules.job(), Some(Job::Delivery(_))) {
+                    steps::at("deliver.sent");
+                }
                 self.does("thinking");
                 if let Some(progress) = &mut self.turn {
                     progress.turn.get_or_insert_with(|| turn.clone());
@@ -181,11 +216,18 @@ impl Actor {
                 self.kept.changed();
             }
             ThreadEvent::ItemStarted { item, .. } => {
+                if matches!(item, Item::ContextCompaction {}) {
+                    self.input(Input::Compacts(true));
+                }
                 if let Some(line) = activity(&item) {
                     self.does(&line);
                 }
             }
             ThreadEvent::ItemCompleted { turn, item } => {
+                if matches!(item, Item::ContextCompaction {}) {
+                    self.input(Input::Compacts(false));
+                }
+                self.under_way.completed(&turn, &item);
                 if let Some(progress) = self.progress_of(&turn) {
                     progress.completed(&item);
                 }
@@ -203,6 +245,7 @@ impl Actor {
                     progress.failed(message);
                 }
             }
+            ThreadEvent::Waits(waits) => self.input(Input::Waits(waits)),
             ThreadEvent::Asked { id, ask } => {
                 if let Some(live) = &self.live {
                     live.client.answer(&id, &ask.refusal());
@@ -224,10 +267,12 @@ impl Actor {
         self.turn.as_mut().filter(|progress| progress.turn.as_ref().is_none_or(|id| id == turn))
     }
 
-    fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
         for effect in self.rules.step(input) {
             self.perform(effect);
         }
+        // Nobody waits for the end of a delivery's turn.
+        self.turn.take_if(|turn| matches!(turn.job, Job::Delivery(_)) && self.rules.job() != Some(&turn.job));
         let patience = if *self.rules.state() == State::Closing { LAST_TURN } else { STOPPED_TURN };
         let until = self.give_up.unwrap_or_else(|| Instant::now() + patience);
         self.give_up = self.rules.is_ending().then_some(until);
@@ -235,59 +280,21 @@ impl Actor {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Open => {
-                self.opening = true;
-                self.does("starting");
-                self.live = None;
-                self.kept.record.server_pid = std::process::id();
-                let open = opening::open(self.codex.clone(), self.kept.clone());
-                self.work.push(Box::pin(async { Done::Opened(open.await) }));
-            }
-            Effect::StartTurn(call) => self.start_turn(call),
-            Effect::Interrupt(turn) => {
-                let Some(Live { client, thread, .. }) = &self.live else { return };
-                let (client, thread) = (client.clone(), thread.clone());
-                self.work.push(Box::pin(async move {
-                    if let Err(error) = client.turn_interrupt(&thread, &turn).await {
-                        tracing::debug!(%error, "a turn that could not be interrupted");
-                    }
-                    Done::Nothing
-                }));
-            }
+            Effect::Open => self.open(),
+            Effect::StartTurn(job) => self.start_turn(job),
+            Effect::Steer(id, turn) => self.steer(id, turn),
+            Effect::Interrupt(turn) => self.interrupt(turn),
             Effect::Finish(call, ending) => self.finish(call, ending),
+            Effect::Settle(id, settled) => {
+                self.under_way.settle(&id, settled, self.kept.record.thread_id.as_ref());
+            }
             Effect::Retire => {}
         }
     }
 
-    fn start_turn(&mut self, call: CallId) {
-        let (Some(Live { client, thread, .. }), Some(waiting)) = (&self.live, self.calls.get_mut(&call)) else {
-            return self.input(Input::Refused { call, why: "the agent has no thread".into() });
-        };
-        let (client, thread) = (client.clone(), thread.clone());
-        let prompt = std::mem::take(&mut waiting.prompt);
-        let limit = waiting.limit;
-        let place = self.kept.place();
-        let news = (self.kept.record.context.as_ref() != Some(&place)).then_some(place);
-        self.turn = Some(Progress::new(call, limit, std::mem::take(&mut self.notes)));
-        self.kept.record.last_active = Timestamp::now();
-        self.does("asked");
-        self.work.push(Box::pin(async move {
-            let mut told = None;
-            if let Some(news) = news {
-                match client.tell(&thread, &news).await {
-                    Ok(()) => told = Some(news),
-                    // It is told again before the next turn.
-                    Err(error) => tracing::warn!(%error, "an agent could not be told of its new place"),
-                }
-            }
-            let result = client.turn_start(&thread, &prompt).await;
-            Done::Asked { call, told, result: result.map(drop).map_err(|error| Arc::from(error.to_string())) }
-        }));
-    }
-
     fn finish(&mut self, call: CallId, ending: Ending) {
         self.answered += 1;
-        let progress = self.turn.take_if(|progress| progress.call == call);
+        let progress = self.turn.take_if(|progress| progress.job == Job::Call(call));
         let Some(Waiting { reply, .. }) = self.calls.remove(&call) else { return };
         let outcome = turn::outcome(&self.kept.record, progress, self.ended.as_ref(), ending);
         let outcome = Arc::new(outcome);
@@ -298,7 +305,7 @@ impl Actor {
         }
     }
 
-    fn does(&mut self, what: &str) {
+    pub(super) fn does(&mut self, what: &str) {
         self.activity = Arc::from(one_line(what));
     }
 

@@ -8,11 +8,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::asking::Question;
+use super::delivery::{Delivery, Receipt, Waiter};
 use super::outcome::{End, Outcome};
 use super::record::Record;
-use super::state::{CallId, Rules, State, TOO_MANY, WAITING_MAX};
+use super::rules::Rules;
+use super::state::{CallId, State, TOO_MANY, Takes, WAITING_MAX};
 use crate::codex::wire::Tokens;
-use crate::ids::{AgentId, AgentName, ThreadId, TurnId};
+use crate::ids::{AgentId, AgentName, DeliveryId, ThreadId, TurnId};
 
 /// How many commands wait for a session. It takes them at once, whatever its agent does, so this fills only when a
 /// client sends far more calls than may wait; then a call is refused.
@@ -28,6 +31,8 @@ const UNCOLLECTED: &str =
 #[derive(Debug)]
 pub(super) enum Command {
     Turn { call: CallId, prompt: String, limit: Option<Duration>, reply: Reply },
+    Deliver { delivery: Delivery, waiter: Waiter },
+    Find(Question),
     Cancel(CallId),
     Interrupt,
     End { farewell: Farewell, done: Goodbye },
@@ -57,6 +62,8 @@ pub enum Farewell {
 pub struct Snapshot {
     /// Where it stands.
     pub state: State,
+    /// What it would take now of what is to be delivered.
+    pub takes: Takes,
     /// Its thread, once it has one.
     pub thread: Option<ThreadId>,
     /// What it does, in one short line.
@@ -80,6 +87,7 @@ impl Snapshot {
     pub(super) fn of(rules: &Rules, record: &Record, activity: &Arc<str>, answered: u64) -> Snapshot {
         Snapshot {
             state: rules.state().clone(),
+            takes: rules.takes(),
             thread: record.thread_id.clone(),
             activity: match rules.state() {
                 State::Idle | State::Closed | State::Lost { .. } => Arc::from("nothing"),
@@ -241,8 +249,25 @@ impl Handle {
         Outcome::without_turn(self.agent.clone(), self.identity.clone(), end)
     }
 
+    /// Delivers a text into the thread. When it can be taken only later, that is said at once: nothing waits here.
+    pub async fn deliver(&self, delivery: Delivery) -> Receipt {
+        let (waiter, receipt) = oneshot::channel();
+        match self.commands.try_send(Command::Deliver { delivery, waiter }) {
+            Ok(()) => receipt.await.unwrap_or_else(|_| Receipt::InDoubt("the session has ended".into())),
+            Err(_) => Receipt::NotNow,
+        }
+    }
+
+    /// The turn in which a delivery has arrived, if it has, by the thread's history; the thread is opened if need be.
+    pub async fn find(&self, delivery: &DeliveryId) -> Result<Option<TurnId>, Arc<str>> {
+        let (asker, found) = oneshot::channel();
+        let ended = || Arc::from("the session has ended");
+        self.commands.send(Command::Find((delivery.clone(), asker))).await.map_err(|_| ended())?;
+        found.await.unwrap_or_else(|_| Err(ended()))
+    }
+
     /// Whether the session has ended.
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.commands.is_closed()
     }
 

@@ -2,11 +2,14 @@
 //!
 //! Theory of operation. A [`Roster`] knows the agents of this server. [`Roster::start`] makes a session: it takes the
 //! name's lock, and starts an actor that opens the thread (`opening.rs`). A [`Handle`] gives it calls; each is
-//! enqueued at once and ends exactly once with an [`Outcome`]. The actor turns commands, Codex's events and the
-//! answers to its own requests into inputs of [`state::Rules`], and does what comes out.
+//! enqueued at once and ends exactly once with an [`Outcome`]; a text that is to arrive ([`Handle::deliver`]) ends with a
+//! [`Receipt`]. The actor turns commands, Codex's events and the
+//! answers to its own requests into inputs of [`rules::Rules`], and does what comes out.
 
 mod actor;
+mod asking;
 pub mod context;
+pub mod delivery;
 pub mod handle;
 pub mod identity;
 mod kept;
@@ -14,15 +17,17 @@ mod opening;
 pub mod outcome;
 pub mod record;
 pub mod roster;
+pub mod rules;
 pub mod state;
 mod turn;
 pub mod who;
 
+pub use delivery::{Delivery, Receipt};
 pub use handle::{Farewell, Handle, Snapshot, Ticket};
 pub use outcome::{End, Outcome, Usage};
 pub use record::Record;
 pub use roster::{Found, NewAgent, Roster, Setup};
-pub use state::Stop;
+pub use state::{State, Stop, Takes};
 pub use who::{RosterError, Who};
 
 pub use crate::codex::wire::{Item, ThreadOptions, Tokens, Turn};

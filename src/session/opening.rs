@@ -11,6 +11,9 @@ use crate::ids::ThreadId;
 /// What Codex says of a thread of which nothing was kept (0.144.6 to 0.169.0).
 const NOTHING_KEPT: &str = "no rollout found";
 
+/// The setting by which a steer ends the answer that is being written.
+const INSTANT_INTERRUPT: &str = "features.instant_interrupt";
+
 /// An open thread.
 pub(super) struct Opened {
     pub(super) client: Client,
@@ -29,10 +32,11 @@ pub(super) async fn open(codex: Arc<Codex>, mut kept: Kept) -> Result<Opened, Ar
     let place = kept.place();
     let record = &mut kept.record;
     let own = record.options.developer_instructions.take();
-    let options = ThreadOptions {
+    let mut options = ThreadOptions {
         developer_instructions: Some(context::instructions(own.as_deref(), &place)),
         ..record.options.clone()
     };
+    steers_wait(&mut options);
     record.options.developer_instructions = own;
     let mut opened = match &record.thread_id {
         Some(thread) => match resume(&client, thread, &options, record.context.clone()).await {
@@ -54,6 +58,16 @@ pub(super) async fn open(codex: Arc<Codex>, mut kept: Kept) -> Result<Opened, Ar
         opened.note = Some(format!("{error} The agent works, but cannot be resumed after a restart."));
     }
     Ok(opened)
+}
+
+/// A steer waits for the answer that is being written, unless somebody wants it otherwise: 0.169.0 drops that answer by
+/// itself. Versions that do not know the setting always wait (0.144.6).
+fn steers_wait(options: &mut ThreadOptions) {
+    let said = options.config.contains_key(INSTANT_INTERRUPT)
+        || options.config.get("features").is_some_and(|features| features.get("instant_interrupt").is_some());
+    if !said {
+        options.config.insert(INSTANT_INTERRUPT.to_owned(), false.into());
+    }
 }
 
 async fn start(client: &Client, options: &ThreadOptions, place: String) -> Result<Opened, CodexError> {
@@ -87,5 +101,27 @@ fn told(error: CodexError) -> Arc<str> {
              agent."
         )),
         error => Arc::from(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_steer_waits_for_the_answer_unless_the_caller_wants_it_otherwise() {
+        let opened_with = |config: Value| {
+            let Value::Object(config) = config else { panic!("an object") };
+            let mut options = ThreadOptions { config, ..ThreadOptions::default() };
+            steers_wait(&mut options);
+            Value::Object(options.config)
+        };
+        assert_eq!(opened_with(json!({})), json!({"features.instant_interrupt": false}));
+        for own in [json!({"features.instant_interrupt": true}), json!({"features": {"instant_interrupt": true}})] {
+            assert_eq!(opened_with(own.clone()), own);
+        }
+        let other = json!({"features": {"other": true}});
+        assert_eq!(opened_with(other)["features.instant_interrupt"], false);
     }
 }

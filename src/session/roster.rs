@@ -8,11 +8,13 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
 use super::actor::Actor;
+use super::delivery::UnderWay;
 use super::handle::{self, Farewell, Handle, Snapshot};
 use super::identity::Lock;
 use super::kept::Kept;
 use super::record::Record;
-use super::state::{Rules, State};
+use super::rules::Rules;
+use super::state::State;
 use super::who::{RosterError, Who};
 use crate::codex::wire::{ThreadOptions, Turn};
 use crate::codex::{Client, Codex, CodexError};
@@ -56,6 +58,7 @@ pub struct Roster {
     live: Mutex<HashMap<AgentId, Live>>,
     /// Sessions that are ending; until they have, their agents' records are theirs.
     leaving: Mutex<Vec<Handle>>,
+    comings: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -76,7 +79,7 @@ pub enum Found {
 impl Roster {
     /// Nobody yet.
     pub fn new(setup: Setup, codex: Arc<Codex>) -> Roster {
-        Roster { setup, codex, live: Mutex::default(), leaving: Mutex::default() }
+        Roster { setup, codex, live: Mutex::default(), leaving: Mutex::default(), comings: watch::Sender::default() }
     }
 
     /// The team.
@@ -99,6 +102,11 @@ impl Roster {
         let mut handles: Vec<Handle> = self.lock().values().map(|live| live.handle.clone()).collect();
         handles.sort_by(|a, b| a.agent.cmp(&b.agent));
         handles
+    }
+
+    /// Hears of it when somebody comes to life here.
+    pub fn comings(&self) -> watch::Receiver<()> {
+        self.comings.subscribe()
     }
 
     /// Every record of the team, the last active first.
@@ -356,6 +364,8 @@ impl Roster {
             live: None,
             opening: false,
             calls: HashMap::new(),
+            under_way: UnderWay::default(),
+            questions: Vec::new(),
             turn: None,
             ended: None,
             activity,
@@ -368,6 +378,7 @@ impl Roster {
         self.lock().insert(handle.agent.clone(), Live { handle: handle.clone(), name });
         // The actor ends when it is told to or its last handle is gone; whoever ends it waits for its word.
         tokio::spawn(actor.run(first));
+        self.comings.send_replace(());
         handle
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::outcome::{End, Outcome, Usage};
 use super::record::Record;
-use super::state::{CallId, Ending, Stop};
+use super::state::{Ending, Job, Stop};
 use crate::codex::wire::{Change, Item, TokenUsage, Turn, TurnStatus};
 use crate::ids::TurnId;
 
@@ -17,10 +17,10 @@ const TROUBLE_MAX: usize = 4000;
 /// How long a line on what the agent does may be, in characters.
 const ACTIVITY_MAX: usize = 100;
 
-/// A turn of a call, from its asking to its end.
+/// A turn of ours, from its asking to its end.
 #[derive(Debug)]
 pub(super) struct Progress {
-    pub(super) call: CallId,
+    pub(super) job: Job,
     pub(super) turn: Option<TurnId>,
     pub(super) usage: Option<Usage>,
     pub(super) until: Option<Instant>,
@@ -31,10 +31,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(call: CallId, limit: Option<Duration>, notes: Vec<String>) -> Progress {
+    pub(super) fn new(job: Job, limit: Option<Duration>, notes: Vec<String>) -> Progress {
         let since = Instant::now();
         let until = limit.map(|limit| since + limit);
-        Progress { call, turn: None, usage: None, until, text: String::new(), trouble: None, notes, since }
+        Progress { job, turn: None, usage: None, until, text: String::new(), trouble: None, notes, since }
     }
 
     pub(super) fn note(&mut self, note: String) {
@@ -155,6 +155,10 @@ mod tests {
     use crate::ids::{AgentName, Team};
     use serde_json::json;
 
+    fn call() -> Job {
+        Job::Call(crate::session::state::CallId(1))
+    }
+
     fn message(text: &str, phase: Option<&str>) -> Item {
         serde_json::from_value(json!({"type": "agentMessage", "id": "1", "text": text, "phase": phase})).unwrap()
     }
@@ -171,19 +175,19 @@ mod tests {
 
     #[test]
     fn the_answer_is_the_turns_last_message_or_the_last_one_seen() {
-        let mut progress = Progress::new(CallId(1), None, vec![]);
+        let mut progress = Progress::new(call(), None, vec![]);
         progress.completed(&message("first", None));
         progress.completed(&message("on my way", Some("commentary")));
         let outcome = finished(progress, &ended("completed", &json!([])), None);
         assert_eq!((outcome.end, outcome.text.as_str()), (End::Completed, "first"));
         let items = json!([{"type": "agentMessage", "id": "2", "text": "last"}, {"type": "later", "id": "3"}]);
-        let outcome = finished(Progress::new(CallId(1), None, vec![]), &ended("completed", &items), None);
+        let outcome = finished(Progress::new(call(), None, vec![]), &ended("completed", &items), None);
         assert_eq!(outcome.text, "last");
     }
 
     #[test]
     fn an_ended_turn_says_who_ended_it() {
-        let end = |status, stop| finished(Progress::new(CallId(1), None, vec![]), &ended(status, &json!([])), stop).end;
+        let end = |status, stop| finished(Progress::new(call(), None, vec![]), &ended(status, &json!([])), stop).end;
         assert_eq!(end("interrupted", Some(Stop::TimedOut)), End::Stopped(Stop::TimedOut));
         assert_eq!(end("interrupted", None), End::Interrupted);
         assert_eq!(end("completed", Some(Stop::Cancelled)), End::Completed, "it was faster");
@@ -193,7 +197,7 @@ mod tests {
     fn what_went_wrong_is_told_in_bounds() {
         let error = json!({"message": "x".repeat(500_000)});
         let turn = serde_json::from_value(json!({"id": "t", "status": "failed", "items": [], "error": error})).unwrap();
-        let End::Failed(why) = finished(Progress::new(CallId(1), None, vec![]), &turn, None).end else {
+        let End::Failed(why) = finished(Progress::new(call(), None, vec![]), &turn, None).end else {
             panic!("it failed");
         };
         assert!(why.len() < TROUBLE_MAX + 100 && why.ends_with("(500000 characters in all)"), "{}", why.len());

@@ -21,6 +21,14 @@ impl Who {
     pub fn parse(text: &str) -> Result<Who, IdError> {
         AgentId::parse(text).map(Who::Agent).or_else(|_| AgentName::parse(text).map(Who::Name))
     }
+
+    /// Whatever a word may mean, the likeliest first.
+    pub fn meanings(text: &str) -> Vec<Who> {
+        let agent = AgentId::parse(text).map(Who::Agent);
+        let name = AgentName::parse(text).map(Who::Name);
+        let thread = ThreadId::parse(text).map(Who::Thread);
+        [agent, name, thread].into_iter().flatten().collect()
+    }
 }
 
 impl std::fmt::Display for Who {

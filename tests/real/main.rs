@@ -28,6 +28,7 @@ mod context;
 mod crash;
 mod limits;
 mod protocol;
+mod queue;
 mod restart;
 mod schema;
 mod stage;

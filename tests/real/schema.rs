@@ -7,7 +7,7 @@ use std::time::Duration;
 use atm_agent_mcp::codex::wire::ThreadOptions;
 use atm_agent_mcp::codex::{Client, Codex, Launch};
 use atm_agent_mcp::home::Home;
-use atm_agent_mcp::ids::{ThreadId, TurnId};
+use atm_agent_mcp::ids::{DeliveryId, ThreadId, TurnId};
 use atm_agent_mcp::policy::{ApprovalPolicy, Sandbox};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Map, Value, json};
@@ -67,6 +67,7 @@ async fn whatever_we_ask_is_of_the_form_that_codex_takes(stage: Stage) {
         "thread/unsubscribe",
         "turn/interrupt",
         "turn/start",
+        "turn/steer",
     ];
     assert_eq!(methods, BTreeSet::from(expected));
 
@@ -92,9 +93,13 @@ async fn ask_everything(client: &Client, sandbox: Sandbox, approval_policy: Appr
     client.thread_resume(&thread, &options).await.unwrap();
     client.thread_resume(&thread, &ThreadOptions::default()).await.unwrap();
     client.tell(&thread, "news").await.unwrap();
-    let turn = client.turn_start(&thread, "prompt").await.unwrap();
+    let (parts, delivery) = (["one".to_owned(), "two".to_owned()], DeliveryId::next());
+    client.turn_start(&thread, &parts[..1], None).await.unwrap();
+    let turn = client.turn_start(&thread, &parts, Some(&delivery)).await.unwrap();
+    client.turn_steer(&thread, &turn, &parts, &delivery).await.unwrap();
     client.turn_interrupt(&thread, &turn).await.unwrap();
     client.turns(&thread, 50).await.unwrap();
+    client.turn_page(&thread, Some("a cursor")).await.unwrap();
     client.release(client.subscribe(&thread)).await;
 }
 
@@ -154,6 +159,7 @@ async fn what_we_need_of_a_notification_is_always_in_it(stage: Stage) {
         ("item/started", item.clone()),
         ("item/completed", item),
         ("thread/tokenUsage/updated", usage),
+        ("thread/status/changed", vec!["threadId".to_owned(), "status".to_owned()]),
         ("error", error),
     ];
     assert_eq!(BTreeSet::from(needed.each_ref().map(|(method, _)| *method)), read_by_us());
@@ -182,6 +188,17 @@ async fn what_we_need_of_a_notification_is_always_in_it(stage: Stage) {
             notifications.requires(variant, field);
         }
     }
+    let known = |kind: &str, field: &str| {
+        let of_kind = |one: &&Value| one["properties"]["type"]["enum"][0] == kind;
+        let variants = [notifications.definition("ThreadItem"), notifications.definition("ThreadStatus")];
+        let all: Vec<Value> = variants.iter().flat_map(|all| all["oneOf"].as_array().unwrap().clone()).collect();
+        let variant = all.iter().find(of_kind).unwrap_or_else(|| panic!("there is no {kind}"));
+        assert!(variant["properties"].get(field).is_some(), "{kind} has no {field}");
+    };
+    known("userMessage", "clientId");
+    known("active", "activeFlags");
+    let flags = notifications.definition("ThreadActiveFlag")["enum"].clone();
+    assert_eq!(flags, json!(["waitingOnApproval", "waitingOnUserInput"]));
     notifications.requires(&notifications.definition("FileUpdateChange"), "path");
     let statuses = notifications.definition("TurnStatus")["enum"].clone();
     assert_eq!(statuses, json!(["completed", "interrupted", "failed", "inProgress"]));
@@ -204,6 +221,7 @@ async fn what_we_need_of_an_answer_is_always_in_it(stage: Stage) {
     }
     let page = schema.file("v2/ThreadTurnsListResponse.json");
     let turn = page.resolve(&page.root["properties"]["data"]["items"]);
+    assert!(page.root["properties"].get("nextCursor").is_some());
     for field in ["id", "status", "items"] {
         page.requires(&turn, field);
     }

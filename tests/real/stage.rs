@@ -98,6 +98,10 @@ impl Scene {
         self.world.project()
     }
 
+    pub(crate) fn home(&self) -> PathBuf {
+        self.world.home()
+    }
+
     pub(crate) fn codex_home(&self) -> PathBuf {
         self.world.codex_home()
     }
@@ -189,6 +193,11 @@ impl Server {
     /// Asks until an agent shows this status; for what happens on its own, and tells nobody.
     pub(crate) async fn shows(&self, agent: &str, status: &str) {
         while self.call("agent_status", json!({"identity": agent})).await.good()["status"] != status {}
+    }
+
+    /// Waits until the server has ended of itself, and tells how.
+    pub(crate) async fn died(&mut self) -> std::process::ExitStatus {
+        self.client.server().wait().await.expect("a process to wait for")
     }
 
     /// Ends the server with SIGKILL, and waits until its process is gone.

@@ -2,4 +2,5 @@
 
 mod arrows;
 mod joined;
+mod queue;
 mod stage;

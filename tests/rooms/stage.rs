@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use atm_agent_mcp::codex::{Codex, Launch};
 use atm_agent_mcp::config::{self, ServeFlags, Sources};
+use atm_agent_mcp::courier::Courier;
 use atm_agent_mcp::home::Home;
 use atm_agent_mcp::ids::AgentName;
 use atm_agent_mcp::mcp::{Door, Server};
+use atm_agent_mcp::queue::{Limits, Queues};
 use atm_agent_mcp::rpc::Connection;
 use atm_agent_mcp::session::{Roster, Setup};
 use serde_json::{Value, json};
@@ -17,6 +19,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
 pub(crate) struct Stage {
     pub(crate) codex: Script,
     pub(crate) client: McpClient,
+    pub(crate) queues: Queues,
+    _courier: Courier,
     _dir: tempfile::TempDir,
 }
 
@@ -49,7 +53,10 @@ impl Stage {
             limit: settings.max_concurrent_threads,
         };
         let roster = Arc::new(Roster::new(setup, Arc::new(Codex::joined_to(ours, launch))));
-        let server = Server::new(roster, settings, dir.path().to_owned());
+        let queues = Queues::new(home.team(&settings.team), Limits::default());
+        let courier = Courier::start(roster.clone(), queues.clone(), settings.request_timeout);
+        let team = queues.clone();
+        let server = Server::new(roster, queues, settings, dir.path().to_owned());
         let ((client_end, server_in), (server_out, client_in)) =
             (tokio::io::duplex(1 << 20), tokio::io::duplex(1 << 20));
         tokio::spawn(async move {
@@ -62,7 +69,7 @@ impl Stage {
         client.send(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello})).await;
         client.answer_to(0).await;
         client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
-        Stage { codex: Script { connection: theirs }, client, _dir: dir }
+        Stage { codex: Script { connection: theirs }, client, queues: team, _courier: courier, _dir: dir }
     }
 
     /// Starts the agent `codex` and brings it to a running turn; the call has the id 1, the turn is `turn-1`.
@@ -103,6 +110,12 @@ impl Script {
     /// Answers a request.
     pub(crate) fn answer(&self, request: &Value, result: &Value) {
         self.connection.outgoing.send(json!({"id": request["id"], "result": result}).to_string()).unwrap();
+    }
+
+    /// Refuses a request.
+    pub(crate) fn refuse(&self, request: &Value, why: &str) {
+        let error = json!({"code": -32600, "message": why});
+        self.connection.outgoing.send(json!({"id": request["id"], "error": error}).to_string()).unwrap();
     }
 
     /// Says something of its own accord.

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Value, json};
 
+use crate::ids::AgentId;
 use crate::mcp::args::{self, AgentArgs, SessionsArgs, StatusArgs};
 use crate::mcp::error::ToolError;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::Shared;
+use crate::queue::Depth;
 use crate::session::{Found, Handle, Record, Transport, Who};
 
 /// How many agents one listing names.
@@ -156,6 +158,7 @@ fn of_handle(handle: &Handle, records: &[Record], shared: &Shared) -> Value {
         "turns": snapshot.turns,
         "tokens": snapshot.tokens,
         "last_active": snapshot.last_active,
+        "queue": queue(handle.agent(), shared),
         "resumable": snapshot.thread.is_some(),
     })
 }
@@ -180,8 +183,20 @@ fn of_record(record: &Record, shared: &Shared) -> Value {
         "turns": record.turns,
         "tokens": record.tokens,
         "last_active": record.last_active,
+        "queue": queue(&record.agent_id, shared),
         "resumable": record.thread_id.is_some() && !elsewhere,
     })
+}
+
+/// How full an agent's queue is.
+fn queue(agent: &AgentId, shared: &Shared) -> Value {
+    match shared.queues.of(agent).depth() {
+        Ok(Depth { waiting, oldest, dead }) => {
+            let age = oldest.map(|oldest| jiff::Timestamp::now().duration_since(oldest).as_secs().max(0));
+            json!({ "depth": waiting, "oldest_secs": age, "dead": dead })
+        }
+        Err(error) => json!({ "error": error.to_string() }),
+    }
 }
 
 /// One agent in one line.
@@ -191,8 +206,12 @@ fn line(agent: &Value) -> String {
         Some(activity) if agent["status"] == "running" => format!(" ({activity})"),
         _ => String::new(),
     };
+    let waits = match (agent["queue"]["depth"].as_u64(), agent["queue"]["dead"].as_u64()) {
+        (Some(0) | None, Some(0) | None) => String::new(),
+        (depth, dead) => format!(" queue={} dead={}", depth.unwrap_or(0), dead.unwrap_or(0)),
+    };
     format!(
-        "{} {}{doing} agent_id={} threadId={}",
+        "{} {}{doing}{waits} agent_id={} threadId={}",
         text("identity"),
         text("status"),
         text("agent_id"),
@@ -200,7 +219,7 @@ fn line(agent: &Value) -> String {
     )
 }
 
-fn structured(text: String, value: Value) -> CallToolResult {
+pub(super) fn structured(text: String, value: Value) -> CallToolResult {
     let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
     result.structured_content = Some(value);
     result

@@ -3,6 +3,7 @@
 mod agents;
 mod codex;
 mod read;
+mod steer;
 mod wait;
 
 use rmcp::RoleServer;
@@ -27,6 +28,7 @@ pub(super) async fn call(
         "agent_sessions" => agents::sessions(shared, &parse(arguments)?),
         "agent_status" => agents::status(shared, &parse(arguments)?),
         "agent_read" => read::read(shared, &parse(arguments)?).await,
+        "agent_steer" => steer::steer(shared, parse(arguments)?, context).await,
         "agent_interrupt" => agents::interrupt(shared, &parse(arguments)?).await,
         "agent_close" => agents::close(shared, &parse(arguments)?).await,
         unknown => {

@@ -74,7 +74,7 @@ fn written(turn: &Turn, answers_only: bool) -> String {
         match item {
             Item::AgentMessage { text, .. } => lines.push(text.clone()),
             _ if answers_only => {}
-            Item::UserMessage { content } => {
+            Item::UserMessage { content, .. } => {
                 let text: Vec<&str> = content.iter().filter_map(|part| part.text.as_deref()).collect();
                 lines.push(format!("> {}", text.join("\n").replace('\n', "\n> ")));
             }

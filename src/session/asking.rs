@@ -1,0 +1,119 @@
+//! What a session asks of Codex, beside its loop: each comes back to it as a message.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::actor::{Actor, Done, Live};
+use super::opening;
+use super::state::{Input, Job};
+use super::turn::Progress;
+use crate::codex::CodexError;
+use crate::ids::{DeliveryId, TurnId};
+use crate::steps;
+
+/// Who wants to know in which turn a delivery has arrived, if it has.
+pub(super) type Question = (DeliveryId, tokio::sync::oneshot::Sender<Result<Option<TurnId>, Arc<str>>>);
+
+impl Actor {
+    pub(super) fn open(&mut self) {
+        self.opening = true;
+        self.does("starting");
+        self.live = None;
+        self.kept.record.server_pid = std::process::id();
+        let open = opening::open(self.codex.clone(), self.kept.clone());
+        self.work.push(Box::pin(async { Done::Opened(open.await) }));
+    }
+
+    pub(super) fn start_turn(&mut self, job: Job) {
+        let message = match &job {
+            Job::Call(call) => {
+                self.calls.get_mut(call).map(|call| (vec![std::mem::take(&mut call.prompt)], call.limit))
+            }
+            Job::Delivery(id) => self.under_way.take_message(id),
+        };
+        let (Some(Live { client, thread, .. }), Some((parts, limit))) = (&self.live, message) else {
+            return self.input(Input::Refused { job, why: "the agent has no thread".into() });
+        };
+        let (client, thread) = (client.clone(), thread.clone());
+        let place = self.kept.place();
+        let news = (self.kept.record.context.as_ref() != Some(&place)).then_some(place);
+        let notes = match job {
+            Job::Call(_) => std::mem::take(&mut self.notes),
+            Job::Delivery(_) => Vec::new(),
+        };
+        self.turn = Some(Progress::new(job.clone(), limit, notes));
+        self.kept.record.last_active = Timestamp::now();
+        self.does("asked");
+        self.work.push(Box::pin(async move {
+            let mut told = None;
+            if let Some(news) = news {
+                match client.tell(&thread, &news).await {
+                    Ok(()) => told = Some(news),
+                    // It is told again before the next turn.
+                    Err(error) => tracing::warn!(%error, "an agent could not be told of its new place"),
+                }
+            }
+            let delivery = match &job {
+                Job::Delivery(id) => Some(id),
+                Job::Call(_) => None,
+            };
+            let answer = client.turn_start(&thread, &parts, delivery).await;
+            if delivery.is_some() {
+                steps::at("deliver.answered");
+            }
+            let failed =
+                answer.err().map(|error| not_done(&error, |why| Input::Refused { job: job.clone(), why }, &job));
+            Done::Asked { told, failed }
+        }));
+    }
+
+    pub(super) fn steer(&mut self, id: DeliveryId, turn: TurnId) {
+        let (Some(Live { client, thread, .. }), Some((parts, _))) = (&self.live, self.under_way.take_message(&id))
+        else {
+            return self.input(Input::NotSteered(id));
+        };
+        let (client, thread) = (client.clone(), thread.clone());
+        self.work.push(Box::pin(async move {
+            let answer = client.turn_steer(&thread, &turn, &parts, &id).await;
+            steps::at("deliver.answered");
+            let not_steered = |why: Arc<str>| {
+                tracing::debug!(%why, "a delivery that could not join the turn");
+                Input::NotSteered(id.clone())
+            };
+            let failed = answer.err().map(|error| not_done(&error, not_steered, &Job::Delivery(id.clone())));
+            Done::Asked { told: None, failed }
+        }));
+    }
+
+    pub(super) fn interrupt(&mut self, turn: TurnId) {
+        let Some(Live { client, thread, .. }) = &self.live else { return };
+        let (client, thread) = (client.clone(), thread.clone());
+        self.work.push(Box::pin(async move {
+            if let Err(error) = client.turn_interrupt(&thread, &turn).await {
+                tracing::debug!(%error, "a turn that could not be interrupted");
+            }
+            Done::Nothing
+        }));
+    }
+
+    /// Answers what is asked of the thread's history, once there is one to ask.
+    pub(super) fn look_up(&mut self) {
+        let Some(Live { client, thread, .. }) = &self.live else { return };
+        for (delivery, asker) in self.questions.drain(..) {
+            let (client, thread) = (client.clone(), thread.clone());
+            self.work.push(Box::pin(async move {
+                let found = client.find(&thread, &delivery).await;
+                // Who does not wait any more asks again.
+                asker.send(found.map_err(|error| Arc::from(error.to_string()))).ok();
+                Done::Nothing
+            }));
+        }
+    }
+}
+
+/// What the rules are told of a request that came to nothing: that it was refused, if that is sure.
+fn not_done(error: &CodexError, refused: impl FnOnce(Arc<str>) -> Input, job: &Job) -> Input {
+    let why = Arc::from(error.to_string());
+    if error.is_sure() { refused(why) } else { Input::Unanswered { job: job.clone(), why } }
+}
