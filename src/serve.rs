@@ -70,10 +70,11 @@ impl Serve {
             limit: settings.max_concurrent_threads,
         };
         let roster = Arc::new(Roster::new(setup, codex.clone()));
+        // Before any agent of theirs is continued: a Codex that still lives could still write to its thread.
+        run_dir::sweep(&home);
         if let Some(resume) = resume {
             continue_one(&roster, &resume).await?;
         }
-        run_dir::sweep(&home);
         let queues = Queues::new(home.team(&settings.team), Limits::default());
         let courier = Courier::start(roster.clone(), queues.clone(), settings.request_timeout);
         let server = Server::new(roster.clone(), queues, settings, own_directory);

@@ -121,6 +121,13 @@ pub struct Queue {
     room: Arc<Mutex<usize>>,
 }
 
+/// Whether something may be done with an entry of which nobody knows whether it has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    Allowed,
+    Respected,
+}
+
 impl Queue {
     /// The queue in this directory, which is made at the first need.
     pub fn at(dir: impl Into<PathBuf>, limits: Limits) -> Queue {
@@ -194,13 +201,13 @@ impl Queue {
         dead::retry(&self.files, id).map_err(failed)
     }
 
-    /// Removes an entry, waiting or buried.
+    /// Removes an entry, waiting or buried; also one that may have arrived when its holder died.
     pub fn discard(&self, id: &EntryId) -> Result<(), QueueError> {
         let failed = |source| self.files_error(source);
         if self.files.dead(id).exists() {
             return dead::discard(&self.files, id).map_err(failed);
         }
-        self.with_lock(id, |files| {
+        self.with_lock(id, Doubt::Allowed, |files| {
             lease::remove(&files.entry(id))?;
             sync_dir(&files.dir)
         })
@@ -209,15 +216,20 @@ impl Queue {
     /// Buries a waiting entry, if nobody holds it; answers whether it did.
     pub fn bury(&self, id: &EntryId, why: &str) -> io::Result<bool> {
         let attempts = tries::of(&self.files, id).map_or(0, |tries| tries.attempts);
-        match self.with_lock(id, |files| dead::bury(files, id, &Reason::new(why, attempts))) {
+        match self.with_lock(id, Doubt::Respected, |files| dead::bury(files, id, &Reason::new(why, attempts))) {
             Ok(()) => Ok(true),
             Err(QueueError::Files { source, .. }) => Err(source),
             Err(_) => Ok(false),
         }
     }
 
-    /// Does something with an entry that nobody else holds and that is not in doubt; then it is gone from the queue.
-    fn with_lock(&self, id: &EntryId, act: impl FnOnce(&Files) -> io::Result<()>) -> Result<(), QueueError> {
+    /// Does something with an entry that nobody else holds; then it is gone from the queue.
+    fn with_lock(
+        &self,
+        id: &EntryId,
+        doubt: Doubt,
+        act: impl FnOnce(&Files) -> io::Result<()>,
+    ) -> Result<(), QueueError> {
         let failed = |source| self.files_error(source);
         if !self.files.entry(id).exists() {
             return Err(QueueError::NotFound(id.clone()));
@@ -225,6 +237,7 @@ impl Queue {
         let us = Holder::us(&DeliveryId::next());
         let lease = match Lease::take(&self.files.lock(id), &us, self.limits.ttl).map_err(failed)? {
             Take::New(lease) => lease,
+            Take::Inherited(lease, _) if doubt == Doubt::Allowed => lease,
             Take::Inherited(_, dead) => {
                 let who = format!("{}, which has ended; the agent's next server finds out how", dead.pid);
                 return Err(QueueError::Held(id.clone(), who));

@@ -113,6 +113,9 @@ pub(super) async fn close(shared: &Shared, args: &AgentArgs) -> Result<CallToolR
     } else {
         format!("{identity} is closed; its name is free. Continue it with codex {{\"agent_id\": \"{agent}\"}}.")
     };
+    if let Ok(Depth { waiting: waiting @ 1.., .. }) = shared.queues.of(&agent).depth() {
+        text.push_str(&format!(" In its queue {waiting} entries are left; they are delivered when it is continued."));
+    }
     if let Err(why) = &saved {
         text.push_str(&format!(" But it will be listed as resumable after a restart: {why}"));
     }
