@@ -77,13 +77,16 @@ impl Round {
 
     pub(super) async fn run(mut self) {
         let agent = self.handle.identity().clone();
-        let watch = match self.queues.watch(self.handle.agent()) {
-            Ok(watch) => watch,
-            Err(error) => return tracing::error!(%agent, "nothing is delivered to this agent: {error}"),
+        let watch = loop {
+            match self.begin().await {
+                Ok(watch) => break watch,
+                Err(error) => tracing::warn!(%agent, %error, "nothing can be delivered"),
+            }
+            let over = self.snapshot.wait_for(|_| false);
+            if tokio::time::timeout(PAUSE_MAX, over).await.is_ok() {
+                return;
+            }
         };
-        self.on_disk(|claimer| claimer.queue().sweep(LEFT_BEHIND))
-            .await
-            .unwrap_or_else(|error| tracing::warn!(%agent, %error, "its queue cannot be swept"));
         while !self.handle.is_over() {
             let pause = match self.deliver_all().await {
                 Ok(pause) => pause,
@@ -94,6 +97,16 @@ impl Round {
             };
             self.wait(&watch, pause).await;
         }
+    }
+
+    /// Makes the queue ready: its directory is there, without what crashes left, and watched.
+    async fn begin(&mut self) -> io::Result<Watch> {
+        self.on_disk(|claimer| {
+            claimer.queue().make().map_err(io::Error::other)?;
+            claimer.queue().sweep(LEFT_BEHIND)
+        })
+        .await?;
+        self.queues.watch(self.handle.agent()).map_err(io::Error::other)
     }
 
     async fn wait(&mut self, watch: &Watch, pause: Option<Duration>) {

@@ -20,7 +20,7 @@ pub async fn play(codex: Option<&Path>, out: &mut (dyn Write + Send)) -> Result<
     stage.tell("demo", "real Codex, a scripted model on this machine, everything in a temporary directory")?;
     let played = stage.play().await;
     match &played {
-        Ok(()) => stage.tell("done", "two agents, four turns, one restart; nothing was kept")?,
+        Ok(()) => stage.tell("done", "two agents, five turns, a steer, one restart; nothing was kept")?,
         Err(why) => stage.tell("failed", why)?,
     }
     played
@@ -52,6 +52,8 @@ impl Stage<'_> {
         expect(&again, "I am still ana, in the same thread.")?;
         expect_same_thread(&ana, &again)?;
 
+        self.steer(&client).await?;
+
         let left = client.leave().await.map_err(|error| format!("the server cannot be waited for: {error}"))?;
         self.tell("server", &format!("stopped ({left}); its Codex with it"))?;
         let client = self.open().await?;
@@ -67,6 +69,25 @@ impl Stage<'_> {
         self.tell("ben", "the model was given the whole history of before the restart")?;
         client.leave().await.map_err(|error| format!("the server cannot be waited for: {error}"))?;
         Ok(())
+    }
+
+    /// A text into a running turn: it is there when the command is through, and the agent answers to it.
+    async fn steer(&mut self, client: &Client) -> Result<(), String> {
+        let work = json!({"identity": "ana", "prompt": "RUN sleep 1 && echo worked", "background": true});
+        self.turn(client, "codex-reply", "ana", work).await?;
+        let text = "SAY I was told this while I worked.";
+        self.tell("ana", &format!("agent_steer <- {text}"))?;
+        let steer = json!({"agent": "ana", "text": text, "timeout_ms": 60_000});
+        let receipt = client.call("agent_steer", steer).await.map_err(|error| error.to_string())?;
+        self.tell("ana", &format!("            -> {}", field(&receipt, "content")))?;
+        let wait = json!({"agents": ["ana"], "mode": "all"});
+        let waited = client.call("agent_wait", wait).await.map_err(|error| error.to_string())?;
+        let answer = waited.structured_content.as_ref().and_then(|all| all["results"][0]["content"].as_str());
+        self.tell("ana", &format!("agent_wait  -> {}", answer.unwrap_or("nothing")))?;
+        match (field(&receipt, "status").as_str(), answer) {
+            ("delivered", Some("I was told this while I worked.")) => Ok(()),
+            (status, answer) => Err(format!("the steer is {status}, the answer {answer:?}")),
+        }
     }
 
     async fn open(&mut self) -> Result<Client, String> {
