@@ -64,6 +64,8 @@ pub struct Snapshot {
     pub state: State,
     /// What it would take now of what is to be delivered.
     pub takes: Takes,
+    /// How many deliveries are on their way.
+    pub delivering: usize,
     /// Its thread, once it has one.
     pub thread: Option<ThreadId>,
     /// What it does, in one short line.
@@ -88,6 +90,7 @@ impl Snapshot {
         Snapshot {
             state: rules.state().clone(),
             takes: rules.takes(),
+            delivering: rules.delivering(),
             thread: record.thread_id.clone(),
             activity: match rules.state() {
                 State::Idle | State::Closed | State::Lost { .. } => Arc::from("nothing"),

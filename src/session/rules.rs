@@ -79,6 +79,11 @@ impl Rules {
         self.waiting.len()
     }
 
+    /// How many deliveries Codex was given and has not shown yet.
+    pub fn delivering(&self) -> usize {
+        self.under_way.len()
+    }
+
     /// Takes one input.
     pub fn step(&mut self, input: Input) -> Vec<Effect> {
         match input {

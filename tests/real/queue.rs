@@ -52,6 +52,12 @@ async fn emptied(server: &Server, agent: &str) {
     }
 }
 
+/// Waits until Codex has taken what is on its way: it answers what was asked after it.
+async fn taken(server: &Server, agent: &str) {
+    while server.call("agent_status", json!({"identity": agent})).await.good()["delivering"] != 1 {}
+    server.call("agent_read", json!({"identity": agent})).await.good();
+}
+
 /// How often a text stands at the beginning of a message, or of a part of one, in the agent's thread.
 async fn heard(server: &Server, agent: &str, text: &str) -> usize {
     let read = server.call("agent_read", json!({"identity": agent, "turns": 50})).await.good();
@@ -122,9 +128,7 @@ async fn an_urgent_text_joins_the_turn_and_destroys_nothing(stage: Stage) {
     gate.reached().await;
     let args = json!({"agent": "ana", "text": "SAY steered", "timeout_ms": 60_000});
     let steer = server.begin("agent_steer", args).await;
-    let waits =
-        || async { server.call("agent_status", json!({"identity": "ana"})).await.good()["queue"]["depth"] == 1 };
-    while !waits().await {}
+    taken(&server, "ana").await;
     gate.open();
     let receipt = steer.result().await.good();
     let held = held.result().await.good();
@@ -145,6 +149,7 @@ async fn what_is_not_urgent_waits_for_the_turns_end(stage: Stage) {
     gate.reached().await;
     let queue = scene.queue(&ana);
     let (later, now) = (queue.enqueue(&text("SAY later")).unwrap(), queue.enqueue(&urgent("SAY now")).unwrap());
+    taken(&server, "ana").await;
     gate.open();
     let held = held.result().await.good();
     emptied(&server, "ana").await;
@@ -194,11 +199,7 @@ async fn a_steer_that_is_interrupted_before_it_is_taken_comes_again(stage: Stage
     let held = server.begin("codex-reply", json!({"identity": "ana", "prompt": "HOLD ana"})).await;
     gate.reached().await;
     let steer = server.begin("agent_steer", json!({"agent": "ana", "text": "SAY steered", "timeout_ms": 60_000})).await;
-    // Codex has taken the steer when the queue's entry is claimed and a later request is answered.
-    let queued =
-        || async { server.call("agent_status", json!({"identity": "ana"})).await.good()["queue"]["depth"] == 1 };
-    while !queued().await {}
-    server.call("agent_read", json!({"identity": "ana"})).await.good();
+    taken(&server, "ana").await;
     server.call("agent_interrupt", json!({"identity": "ana"})).await.good();
     held.result().await.bad();
     assert_eq!(steer.result().await.good().text("status"), "delivered");
@@ -252,7 +253,7 @@ async fn nothing_is_lost_or_doubled_when_codex_is_killed_with_a_message_under_wa
     queue.enqueue(&text("HOLD ana")).unwrap();
     gate.reached().await;
     let steered = queue.enqueue(&urgent("SAY steered")).unwrap();
-    server.call("agent_read", json!({"identity": "ana"})).await.good();
+    taken(&server, "ana").await;
     server.codex().await.kill();
     gate.open();
     emptied(&server, "ana").await;

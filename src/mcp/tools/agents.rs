@@ -154,6 +154,7 @@ fn of_handle(handle: &Handle, records: &[Record], shared: &Shared) -> Value {
         "activity": &*snapshot.activity,
         "turn_id": snapshot.turn(),
         "waiting": snapshot.waiting,
+        "delivering": snapshot.delivering,
         "results_waiting": handle.has_results(),
         "model": snapshot.model,
         "role": record.and_then(|record| record.role.as_deref()),
