@@ -403,6 +403,22 @@ async fn a_watch_wakes_for_what_was_there_before_and_for_what_comes() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_watch_wakes_for_a_queue_that_is_reached_through_a_link() {
+    let (dir, queue) = queue();
+    queue.make().unwrap();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(queue.dir(), &link).unwrap();
+    let linked = Queue::at(link, Limits::default());
+    let watch = Arc::new(Watcher::new()).watch(&linked).unwrap();
+    watch.arrival().await;
+    let id = queue.enqueue(&text("hello")).unwrap();
+    // The net would come after 30 s.
+    tokio::time::timeout(Duration::from_secs(10), watch.arrival()).await.expect("an event");
+    assert_eq!(linked.list().unwrap()[0].id, id);
+}
+
 /// What may happen to a queue with three claimers.
 #[derive(Debug, Clone)]
 enum Act {

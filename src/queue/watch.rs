@@ -41,7 +41,8 @@ impl Watcher {
     /// Watches a queue, from before this returns until the watch is dropped.
     pub fn watch(self: &Arc<Watcher>, queue: &Queue) -> Result<Watch, QueueError> {
         queue.make()?;
-        let dir = queue.dir().to_owned();
+        // Some systems tell of files by their real paths, whatever path they were asked to watch.
+        let dir = queue.dir().canonicalize().unwrap_or_else(|_| queue.dir().to_owned());
         let arrival = Arc::new(Notify::new());
         // What was there before is an arrival too.
         arrival.notify_one();
