@@ -10,7 +10,7 @@ use super::layer::Layer;
 use super::source::Source;
 
 /// The variables and the key that each sets, the weaker of two first.
-const VARIABLES: [(&str, &str); 13] = [
+const VARIABLES: [(&str, &str); 16] = [
     ("ATM_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_LEAD", "lead"),
@@ -23,6 +23,9 @@ const VARIABLES: [(&str, &str); 13] = [
     ("ATM_AGENT_MCP_CODEX_BIN", "codex_bin"),
     ("ATM_AGENT_MCP_REQUEST_TIMEOUT_SECS", "request_timeout_secs"),
     ("ATM_AGENT_MCP_MAX_CONCURRENT_THREADS", "max_concurrent_threads"),
+    ("ATM_AGENT_MCP_QUEUE_TTL_SECS", "queue_ttl_secs"),
+    ("ATM_AGENT_MCP_QUEUE_MAX_ENTRIES", "queue_max_entries"),
+    ("ATM_AGENT_MCP_QUEUE_MAX_BYTES", "queue_max_bytes"),
     ("ATM_AGENT_MCP_SUBAGENTS", "subagents"),
 ];
 
@@ -80,6 +83,9 @@ mod tests {
             ("ATM_AGENT_MCP_CODEX_BIN", "codex-beta", "codex_bin", "codex-beta"),
             ("ATM_AGENT_MCP_REQUEST_TIMEOUT_SECS", "60", "request_timeout_secs", "60"),
             ("ATM_AGENT_MCP_MAX_CONCURRENT_THREADS", "3", "max_concurrent_threads", "3"),
+            ("ATM_AGENT_MCP_QUEUE_TTL_SECS", "0", "queue_ttl_secs", "0"),
+            ("ATM_AGENT_MCP_QUEUE_MAX_ENTRIES", "7", "queue_max_entries", "7"),
+            ("ATM_AGENT_MCP_QUEUE_MAX_BYTES", "1048576", "queue_max_bytes", "1048576"),
             ("ATM_AGENT_MCP_SUBAGENTS", "1", "subagents", "true"),
         ] {
             let place = Place::new().env(variable, given);
@@ -114,6 +120,9 @@ mod tests {
             ("ATM_AGENT_MCP_APPROVAL_POLICY", "always", "untrusted, on-request, never"),
             ("ATM_AGENT_MCP_REQUEST_TIMEOUT_SECS", "-1", "a whole number from 0 to 31536000, found \"-1\""),
             ("ATM_AGENT_MCP_MAX_CONCURRENT_THREADS", "0", "a whole number from 1 to 10000, found \"0\""),
+            ("ATM_AGENT_MCP_QUEUE_TTL_SECS", "10m", "a whole number from 0 to 31536000, found \"10m\""),
+            ("ATM_AGENT_MCP_QUEUE_MAX_ENTRIES", "0", "a whole number from 1 to 1000000, found \"0\""),
+            ("ATM_AGENT_MCP_QUEUE_MAX_BYTES", "1048577", "a whole number from 1 to 1048576, found \"1048577\""),
             ("ATM_AGENT_MCP_SUBAGENTS", "maybe", "true or false, found \"maybe\""),
             ("ATM_AGENT_MCP_ROLE", "ghost", "there are no roles"),
         ] {

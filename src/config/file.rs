@@ -15,7 +15,7 @@ use super::layer::{Choices, KEYS, Layer, ROLE_KEYS};
 use super::source::Source;
 
 /// Keys of 0.14, and of versions to come, that nothing reads now.
-const WITHOUT_EFFECT: [&str; 13] = [
+const WITHOUT_EFFECT: [&str; 12] = [
     "mail_poll_interval_ms",
     "auto_mail",
     "max_mail_messages",
@@ -23,7 +23,6 @@ const WITHOUT_EFFECT: [&str; 13] = [
     "per_thread_auto_mail",
     "persist_threads",
     "transport",
-    "queue_ttl_secs",
     "approval_timeout_secs",
     "approvals_to_lead",
     "stall_secs",
@@ -161,7 +160,7 @@ mod tests {
             "[core]\ndefault_team = 'red'\n[plugins.atm-agent-mcp]\ncodex_bin = 'codex'\nidentity = 'ann'\n\
              lead = 'boss'\nrole = 'r'\nmodel = 'm'\nfast_model = 'f'\nreasoning_effort = 'high'\n\
              sandbox = 'read-only'\napproval_policy = 'never'\nsubagents = true\nrequest_timeout_secs = 1_0\n\
-             max_concurrent_threads = 0x10\nbase_prompt_file = 'base.md'\nextra_instructions_file = '/extra.md'\n\
+             queue_ttl_secs = 60\nqueue_max_entries = 5\nqueue_max_bytes = 4_096\nmax_concurrent_threads = 0x10\nbase_prompt_file = 'base.md'\nextra_instructions_file = '/extra.md'\n\
              [plugins.atm-agent-mcp.roles]\nr.model = 'rm'\nr.sandbox = 'workspace-write'\n\
              r.approval_policy = 'untrusted'\nr.reasoning_effort = 'low'",
         );
@@ -174,16 +173,19 @@ mod tests {
             ("lead", "boss", 6),
             ("role", "r", 7),
             ("fast_model", "f", 9),
-            ("model", "rm", 19),
-            ("sandbox", "workspace-write", 20),
-            ("approval_policy", "untrusted", 21),
-            ("reasoning_effort", "low", 22),
+            ("model", "rm", 22),
+            ("sandbox", "workspace-write", 23),
+            ("approval_policy", "untrusted", 24),
+            ("reasoning_effort", "low", 25),
             ("subagents", "true", 13),
             ("request_timeout_secs", "10", 14),
-            ("max_concurrent_threads", "16", 15),
-            ("base_prompt_file", &base, 16),
-            ("extra_instructions_file", "/extra.md", 17),
-            ("roles.r.model", "rm", 19),
+            ("queue_ttl_secs", "60", 15),
+            ("queue_max_entries", "5", 16),
+            ("queue_max_bytes", "4096", 17),
+            ("max_concurrent_threads", "16", 18),
+            ("base_prompt_file", &base, 19),
+            ("extra_instructions_file", "/extra.md", 20),
+            ("roles.r.model", "rm", 22),
         ] {
             let at = format!("{}:{line}", place.path(NAME).display());
             assert_eq!(value(&loaded, key), (Some(expected.to_owned()), at), "{key}");
@@ -249,6 +251,9 @@ mod tests {
             (format!("{ours}\nrequest_timeout_secs = 1.5"), 2, "found a float"),
             (format!("{ours}\nmax_concurrent_threads = 0"), 2, "a whole number from 1 to 10000, found 0"),
             (format!("{ours}\nmax_concurrent_threads = 99999999999999999999"), 2, "from 1 to 10000"),
+            (format!("{ours}\nqueue_ttl_secs = -1"), 2, "a whole number from 0 to 31536000, found -1"),
+            (format!("{ours}\nqueue_max_entries = 1000001"), 2, "a whole number from 1 to 1000000, found 1000001"),
+            (format!("{ours}\nqueue_max_bytes = 0"), 2, "a whole number from 1 to 1048576, found 0"),
             (format!("{ours}\nroles = 1"), 2, "roles: expected a table, found 1"),
             (format!("{ours}\n[plugins.atm-agent-mcp.roles]\nr = 'x'"), 3, "r: expected a table, found a string"),
             (format!("{ours}\n[plugins.atm-agent-mcp.roles.r]\nsandbox = 'x'"), 3, "sandbox \"x\" is not known"),

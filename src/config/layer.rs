@@ -10,7 +10,7 @@ use super::given::{Given, Problem};
 use super::source::{Source, Sourced};
 
 /// The keys of `[plugins.atm-agent-mcp]` that are values.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 17] = [
     "codex_bin",
     "identity",
     "lead",
@@ -23,6 +23,9 @@ pub(super) const KEYS: [&str; 14] = [
     "subagents",
     "request_timeout_secs",
     "max_concurrent_threads",
+    "queue_ttl_secs",
+    "queue_max_entries",
+    "queue_max_bytes",
     "base_prompt_file",
     "extra_instructions_file",
 ];
@@ -32,6 +35,10 @@ pub(super) const ROLE_KEYS: [&str; 4] = ["model", "reasoning_effort", "sandbox",
 
 /// The longest time-out, a year: a deadline beyond it could leave the clock's range.
 pub(super) const TIMEOUT_MAX_SECS: u64 = 365 * 24 * 60 * 60;
+/// The most entries of a queue: each look at it takes as long as there are.
+const ENTRIES_MAX: u64 = 1_000_000;
+/// The longest entry of a queue: Codex takes no more characters in a turn.
+pub(super) const BYTES_MAX: u64 = 1024 * 1024;
 
 /// An approval policy as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +111,9 @@ pub(super) struct Layer {
     pub(super) subagents: Option<Sourced<bool>>,
     pub(super) request_timeout_secs: Option<Sourced<u64>>,
     pub(super) max_concurrent_threads: Option<Sourced<u64>>,
+    pub(super) queue_ttl_secs: Option<Sourced<u64>>,
+    pub(super) queue_max_entries: Option<Sourced<u64>>,
+    pub(super) queue_max_bytes: Option<Sourced<u64>>,
     pub(super) codex_bin: Option<Sourced<PathBuf>>,
     pub(super) base_prompt_file: Option<Sourced<PathBuf>>,
     pub(super) extra_instructions_file: Option<Sourced<PathBuf>>,
@@ -122,6 +132,9 @@ impl Layer {
             "subagents" => self.subagents = Some(at.of(given.boolean()?)),
             "request_timeout_secs" => self.request_timeout_secs = Some(at.of(given.number(0..=TIMEOUT_MAX_SECS)?)),
             "max_concurrent_threads" => self.max_concurrent_threads = Some(at.of(given.number(1..=10_000)?)),
+            "queue_ttl_secs" => self.queue_ttl_secs = Some(at.of(given.number(0..=TIMEOUT_MAX_SECS)?)),
+            "queue_max_entries" => self.queue_max_entries = Some(at.of(given.number(1..=ENTRIES_MAX)?)),
+            "queue_max_bytes" => self.queue_max_bytes = Some(at.of(given.number(1..=BYTES_MAX)?)),
             "codex_bin" => self.codex_bin = Some(at.of(given.program(base)?)),
             "base_prompt_file" => self.base_prompt_file = Some(at.of(given.path(base)?)),
             "extra_instructions_file" => self.extra_instructions_file = Some(at.of(given.path(base)?)),
@@ -146,6 +159,9 @@ impl Layer {
             subagents: self.subagents.or(weaker.subagents),
             request_timeout_secs: self.request_timeout_secs.or(weaker.request_timeout_secs),
             max_concurrent_threads: self.max_concurrent_threads.or(weaker.max_concurrent_threads),
+            queue_ttl_secs: self.queue_ttl_secs.or(weaker.queue_ttl_secs),
+            queue_max_entries: self.queue_max_entries.or(weaker.queue_max_entries),
+            queue_max_bytes: self.queue_max_bytes.or(weaker.queue_max_bytes),
             codex_bin: self.codex_bin.or(weaker.codex_bin),
             base_prompt_file: self.base_prompt_file.or(weaker.base_prompt_file),
             extra_instructions_file: self.extra_instructions_file.or(weaker.extra_instructions_file),

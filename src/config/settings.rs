@@ -9,13 +9,15 @@ use crate::policy::{ApprovalPolicy, Sandbox};
 use crate::repo::Repository;
 
 use super::error::{ConfigError, UnknownRole, Warning};
-use super::layer::{Choices, Layer};
+use super::layer::{BYTES_MAX, Choices, Layer};
 use super::listing::Listed;
 use super::source::{Source, Sourced};
 
 const LEAD: &str = "team-lead";
 const TEAM: &str = "default";
 const MAX_CONCURRENT_THREADS: u64 = 10;
+const QUEUE_TTL_SECS: u64 = 600;
+const QUEUE_MAX_ENTRIES: u64 = 10_000;
 
 /// What the server runs with. What an agent runs with depends on its role: see [`Settings::for_role`].
 #[derive(Debug, Clone)]
@@ -34,6 +36,13 @@ pub struct Settings {
     pub request_timeout: Option<Duration>,
     /// How many agents may be open at a time, at least one.
     pub max_concurrent_threads: usize,
+    /// How long an idle agent may fail to take an entry of its queue, and a lock file in it that is not ours counts;
+    /// `None` is for ever.
+    pub queue_ttl: Option<Duration>,
+    /// How many entries may wait in an agent's queue, at least one.
+    pub queue_max_entries: usize,
+    /// The longest text of an entry, in bytes, at least one.
+    pub queue_max_bytes: usize,
     /// The Codex to run: a bare name to look for on `PATH`, or a path.
     pub codex_bin: Option<PathBuf>,
     /// The file whose text takes the place of Codex's base instructions.
@@ -121,6 +130,9 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
     let subagents = layer.subagents.unwrap_or(Source::Default.of(false));
     let timeout = layer.request_timeout_secs.unwrap_or(Source::Default.of(0));
     let threads = layer.max_concurrent_threads.unwrap_or(Source::Default.of(MAX_CONCURRENT_THREADS));
+    let ttl = layer.queue_ttl_secs.unwrap_or(Source::Default.of(QUEUE_TTL_SECS));
+    let entries = layer.queue_max_entries.unwrap_or(Source::Default.of(QUEUE_MAX_ENTRIES));
+    let bytes = layer.queue_max_bytes.unwrap_or(Source::Default.of(BYTES_MAX));
     let path = |path: &PathBuf| path.display().to_string();
 
     let mut listing = vec![
@@ -132,6 +144,9 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         Listed::set("subagents", &subagents),
         Listed::set("request_timeout_secs", &timeout),
         Listed::set("max_concurrent_threads", &threads),
+        Listed::set("queue_ttl_secs", &ttl),
+        Listed::set("queue_max_entries", &entries),
+        Listed::set("queue_max_bytes", &bytes),
         Listed::maybe("codex_bin", &layer.codex_bin, path),
         Listed::maybe("base_prompt_file", &layer.base_prompt_file, path),
         Listed::maybe("extra_instructions_file", &layer.extra_instructions_file, path),
@@ -143,8 +158,11 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         identity: layer.identity.map(|set| set.value),
         role: layer.role.map(|set| set.value),
         subagents: subagents.value,
-        request_timeout: (timeout.value > 0).then(|| Duration::from_secs(timeout.value)),
-        max_concurrent_threads: usize::try_from(threads.value).unwrap_or(usize::MAX),
+        request_timeout: unless_zero(timeout.value),
+        max_concurrent_threads: number(threads.value),
+        queue_ttl: unless_zero(ttl.value),
+        queue_max_entries: number(entries.value),
+        queue_max_bytes: number(bytes.value),
         codex_bin: layer.codex_bin.map(|set| set.value),
         base_prompt_file: layer.base_prompt_file.map(|set| set.value),
         extra_instructions_file: layer.extra_instructions_file.map(|set| set.value),
@@ -161,6 +179,15 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         listing.extend(listed.into_iter().filter(|listed| listed.value.is_some()));
     }
     Ok((settings, listing))
+}
+
+/// A time in seconds; 0 is for ever.
+fn unless_zero(secs: u64) -> Option<Duration> {
+    (secs > 0).then(|| Duration::from_secs(secs))
+}
+
+fn number(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
 }
 
 fn list_choices(prefix: &str, choices: &Choices) -> [Listed; 4] {
@@ -241,6 +268,15 @@ mod tests {
         assert_eq!((settings.request_timeout, settings.codex_bin, settings.identity), (None, None, None));
         assert_eq!((settings.base_prompt_file, settings.extra_instructions_file), (None, None));
         assert_eq!((settings.lead.as_str(), settings.max_concurrent_threads), ("team-lead", 10));
+        assert_eq!(settings.queue_ttl, Some(Duration::from_secs(600)));
+        assert_eq!((settings.queue_max_entries, settings.queue_max_bytes), (10_000, 1_048_576));
+    }
+
+    #[test]
+    fn the_limits_of_the_queue_reach_the_settings_and_a_ttl_of_zero_is_for_ever() {
+        let file = "[plugins.atm-agent-mcp]\nqueue_ttl_secs = 0\nqueue_max_entries = 5\nqueue_max_bytes = 100";
+        let settings = Place::new().file("repo/.atm.toml", file).load(&[]).unwrap().settings;
+        assert_eq!((settings.queue_ttl, settings.queue_max_entries, settings.queue_max_bytes), (None, 5, 100));
     }
 
     #[test]
