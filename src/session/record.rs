@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::who::{RosterError, Who};
 use crate::codex::wire::{ThreadOptions, Tokens};
 use crate::home::{TeamDir, private_dir, write_atomic};
 use crate::ids::{AgentId, AgentName, Team, ThreadId};
@@ -103,6 +104,21 @@ impl Record {
         if path.exists() { read(&path).map(Some) } else { Ok(None) }
     }
 
+    /// The record of whoever is meant: of one name those that were not closed go first, then the last active.
+    pub fn find(dir: &TeamDir, who: &Who) -> Result<Option<Record>, RosterError> {
+        match who {
+            Who::Agent(id) => {
+                Record::load(dir, id).map_err(|why| RosterError::Unreadable { path: dir.record(id), why })
+            }
+            Who::Name(name) => {
+                let of_that_name = Record::all(dir).into_iter().filter(|record| record.identity == *name);
+                // Of equals the first, which is the last active.
+                Ok(of_that_name.min_by_key(|record| record.closed))
+            }
+            Who::Thread(id) => Ok(Record::all(dir).into_iter().find(|record| record.thread_id.as_ref() == Some(id))),
+        }
+    }
+
     /// Every record of a team, the last active first.
     pub fn all(dir: &TeamDir) -> Vec<Record> {
         let entries = std::fs::read_dir(dir.agents_dir()).into_iter().flatten().flatten();
@@ -144,6 +160,31 @@ mod tests {
         std::fs::write(dir.agents_dir().join("broken.json"), "{").unwrap();
         assert_eq!(Record::load(&dir, &record.agent_id).unwrap().as_ref(), Some(&record));
         assert_eq!(Record::all(&dir), [record]);
+    }
+
+    #[test]
+    fn of_one_name_those_not_closed_are_meant_and_then_the_last_active() {
+        let root = tempfile::tempdir().unwrap();
+        let team = Team::parse("t").unwrap();
+        let dir = Home::at(root.path()).team(&team);
+        let name = AgentName::parse("a").unwrap();
+        let save = |secs, closed| {
+            let record = Record::new(name.clone(), true, team.clone(), None, ThreadOptions::default());
+            let thread_id = Some(ThreadId::parse(&format!("thread-{secs}")).unwrap());
+            let last_active = Timestamp::from_second(secs).unwrap();
+            let record = Record { closed, thread_id, last_active, ..record };
+            record.save(&dir).unwrap();
+            record
+        };
+        let find = |who| Record::find(&dir, &who).unwrap();
+        let (early, late) = (save(1, true), save(2, true));
+        assert_eq!(find(Who::Name(name.clone())), Some(late));
+        let open = save(0, false);
+        assert_eq!(find(Who::Name(name.clone())), Some(open));
+        assert_eq!(find(Who::Agent(early.agent_id.clone())).as_ref(), Some(&early));
+        assert_eq!(find(Who::Thread(early.thread_id.clone().unwrap())), Some(early));
+        assert_eq!(find(Who::Agent(AgentId::new())), None);
+        assert_eq!(find(Who::Name(AgentName::parse("b").unwrap())), None);
     }
 
     #[test]

@@ -178,15 +178,7 @@ impl Roster {
         if let Some(live) = self.lock().values().find(is_meant) {
             return Ok(Found::Live(live.handle.clone()));
         }
-        let kept = match who {
-            Who::Agent(id) => self.record(id)?,
-            Who::Name(name) => {
-                let mut of_that_name: Vec<_> = self.records().into_iter().filter(|r| r.identity == *name).collect();
-                of_that_name.sort_by_key(|record| record.closed);
-                of_that_name.into_iter().next()
-            }
-            Who::Thread(id) => self.records().into_iter().find(|record| record.thread_id.as_ref() == Some(id)),
-        };
+        let kept = Record::find(&self.setup.dir, who)?;
         kept.map(|record| Found::Kept(Box::new(record))).ok_or_else(|| RosterError::NotFound(who.clone()))
     }
 
@@ -260,8 +252,7 @@ impl Roster {
     }
 
     fn record(&self, agent: &AgentId) -> Result<Option<Record>, RosterError> {
-        Record::load(&self.setup.dir, agent)
-            .map_err(|why| RosterError::Unreadable { path: self.setup.dir.record(agent), why })
+        Record::find(&self.setup.dir, &Who::Agent(agent.clone()))
     }
 
     fn free_name(&self) -> Result<(AgentName, Lock), RosterError> {
