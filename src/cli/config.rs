@@ -1,10 +1,9 @@
 //! `config`: every setting and where its value comes from.
 
-use std::io::Write;
-
 use crate::cli::error::CliError;
-use crate::config::{self, Listed, ServeFlags};
-use crate::home::Home;
+use crate::cli::output;
+use crate::cli::place::Place;
+use crate::config::{Listed, ServeFlags};
 
 /// Show every setting and where its value comes from
 #[derive(Debug, clap::Args)]
@@ -17,19 +16,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), CliError> {
-    let home = Home::find().ok_or(CliError::NoHome)?;
-    let cwd = std::env::current_dir().map_err(CliError::NoDirectory)?;
-    let env = |name: &str| std::env::var(name).ok();
-    let loaded = config::load(&config::Sources { flags: &args.flags, env: &env, cwd: &cwd, home: &home })?;
-    for warning in &loaded.warnings {
-        eprintln!("Warning: {warning}");
-    }
-    let text = if args.json {
-        serde_json::to_string_pretty(&loaded.listing).map_err(|error| CliError::Output(error.into()))? + "\n"
-    } else {
-        table(&loaded.listing)
-    };
-    std::io::stdout().write_all(text.as_bytes()).map_err(CliError::Output)
+    let place = Place::find(&args.flags)?;
+    place.warn();
+    let listing = &place.loaded.listing;
+    if args.json { output::json(listing) } else { output::text(&table(listing)) }
 }
 
 fn table(listing: &[Listed]) -> String {

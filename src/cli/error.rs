@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use super::queue::QueueFailure;
 use crate::config::ConfigError;
+use crate::queue::QueueError;
 use crate::serve::ServeError;
 
 /// Why a command did not do what it should.
@@ -14,6 +16,9 @@ pub enum CliError {
     /// The server.
     #[error("{0}")]
     Serve(#[from] ServeError),
+    /// The queues.
+    #[error("{0}")]
+    Queue(#[from] QueueFailure),
     /// No home directory.
     #[error("no home directory is known")]
     NoHome,
@@ -31,6 +36,12 @@ pub enum CliError {
     Demo(String),
 }
 
+impl From<QueueError> for CliError {
+    fn from(error: QueueError) -> CliError {
+        CliError::Queue(error.into())
+    }
+}
+
 impl CliError {
     fn hint(&self) -> Option<&'static str> {
         match self {
@@ -41,6 +52,7 @@ impl CliError {
             CliError::Serve(ServeError::Handshake(_)) => Some(
                 "this command speaks MCP on stdin and stdout; it is started by a client: claude mcp add codex -- atm-agent-mcp serve",
             ),
+            CliError::Queue(failure) => failure.hint(),
             CliError::NoHome => Some("set HOME, or ATM_HOME to the directory that stands for it"),
             CliError::Demo(_) => Some("ATM_LOG=debug atm-agent-mcp demo shows what Codex says"),
             CliError::NoDirectory(_) | CliError::Runtime(_) | CliError::Output(_) => None,
@@ -51,6 +63,7 @@ impl CliError {
     fn code(&self) -> u8 {
         match self {
             CliError::Config(_) | CliError::NoHome => 2,
+            CliError::Queue(failure) => failure.code(),
             CliError::Serve(_)
             | CliError::Demo(_)
             | CliError::NoDirectory(_)

@@ -4,6 +4,9 @@ mod config;
 mod demo;
 pub mod error;
 mod log;
+mod output;
+mod place;
+mod queue;
 mod serve;
 mod stdio;
 
@@ -24,6 +27,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Args),
+    Queue(queue::Args),
     Config(config::Args),
     Demo(demo::Args),
 }
@@ -36,6 +40,7 @@ pub fn main() -> ExitCode {
         log::start();
         let done = match command {
             Command::Serve(args) => runtime.block_on(serve::run(args)),
+            Command::Queue(args) => runtime.block_on(queue::run(args)),
             Command::Config(args) => config::run(&args),
             Command::Demo(args) => runtime.block_on(demo::run(args)),
         };

@@ -1,8 +1,8 @@
 //! `serve`: the MCP server on stdin and stdout.
 
 use crate::cli::error::CliError;
-use crate::config::{self, ServeFlags};
-use crate::home::Home;
+use crate::cli::place::Place;
+use crate::config::ServeFlags;
 use crate::serve::{Resume, Serve};
 
 /// Serve MCP on stdin and stdout
@@ -13,10 +13,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(Args { flags }: Args) -> Result<(), CliError> {
-    let home = Home::find().ok_or(CliError::NoHome)?;
-    let cwd = std::env::current_dir().map_err(CliError::NoDirectory)?;
-    let env = |name: &str| std::env::var(name).ok();
-    let loaded = config::load(&config::Sources { flags: &flags, env: &env, cwd: &cwd, home: &home })?;
+    let Place { home, cwd, loaded } = Place::find(&flags)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("mcp", &["session", "queue", "ids", "config", "policy"]),
     ("serve", &["mcp", "courier", "session", "queue", "codex", "config", "home", "ids"]),
     ("demo", &["codex", "demo::model"]),
-    ("cli", &["serve", "demo", "config", "home"]),
+    ("cli", &["serve", "demo", "session", "queue", "config", "home", "ids"]),
 ];
 
 /// Files that hold rules only: no runtime, no clock, no IO.

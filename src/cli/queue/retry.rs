@@ -1,0 +1,32 @@
+//! `queue retry`: a buried entry back into its place.
+
+use super::error::QueueFailure;
+use super::outlook::outlook;
+use super::team::{Found, TeamQueues};
+use crate::cli::error::CliError;
+use crate::ids::EntryId;
+use crate::queue::{Listed, Standing};
+
+/// Put a buried entry back into its old place, without its failures and its time limit
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The entry, as `queue list --dead` shows it
+    #[arg(value_parser = EntryId::parse)]
+    id: EntryId,
+}
+
+pub(super) fn run(Args { id }: &Args, team: &TeamQueues) -> Result<(), CliError> {
+    let (member, found) = team.entry(id)?;
+    let text = match found {
+        Found::There(Listed { state: Standing::Dead(_), text, .. }) => text,
+        Found::There(_) => return Err(QueueFailure::AlreadyWaits(id.clone()).into()),
+        Found::Delivered(_) => return Err(QueueFailure::AlreadyDelivered(id.clone()).into()),
+    };
+    member.queue.retry(id)?;
+    let urgency = text.map(|text| text.urgency).unwrap_or_default();
+    match &member.record {
+        Some(record) => eprintln!("{}", outlook(record, &team.presence(record), urgency)),
+        None => eprintln!("nothing is known of the agent {} any more: it may never be delivered", member.agent),
+    }
+    Ok(())
+}
