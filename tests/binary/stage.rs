@@ -56,6 +56,17 @@ impl Stage {
         command
     }
 
+    /// A script of the shell, which finds our program on its `PATH`.
+    #[cfg(unix)]
+    pub(crate) fn shell(&self, script: &str) -> Command {
+        let ours = Path::new(PROGRAM).parent().unwrap().to_owned();
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([ours].into_iter().chain(std::env::split_paths(&others))).unwrap();
+        let mut command = self.world.command(Path::new("sh"), Path::new(FAKE));
+        command.env("PATH", path).args(["-c", script]);
+        command
+    }
+
     /// `atm-agent-mcp serve` with these flags.
     pub(crate) fn command(&self, flags: &[&str]) -> Command {
         self.program(&[&["serve"], flags].concat())

@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn an_age_is_told_in_one_unit() {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        let ago = |secs| age(Timestamp::from_second(1_000_000 - secs).unwrap(), now);
+        let ago = |secs: i64| age(Timestamp::from_second(1_000_000 - secs).unwrap(), now);
         assert_eq!([ago(0), ago(59), ago(61), ago(7300), ago(200_000)], ["0s", "59s", "1m", "2h", "2d"]);
         assert_eq!(ago(-5), "0s", "of a clock that has jumped");
     }
