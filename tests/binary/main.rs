@@ -6,6 +6,7 @@ mod flags;
 mod flood;
 mod input;
 mod purity;
+#[cfg(unix)]
 mod queue;
 mod queue_cli;
 mod roster;

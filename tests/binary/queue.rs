@@ -53,7 +53,6 @@ fn claim(queue: &Queue) -> Claim {
     queue.claimer().claim(9, &DeliveryId::next()).unwrap().pop().expect("it waits")
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn the_example_writes_a_message_that_is_claimed_unchanged() {
     let pair = Pair::gather().await;
@@ -66,7 +65,6 @@ async fn the_example_writes_a_message_that_is_claimed_unchanged() {
     assert_eq!((claim.text().urgency, claim.text().from.as_deref()), (Urgency::Normal, None));
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn the_example_that_waits_says_what_became_of_the_message() {
     type End = fn(Claim) -> std::io::Result<()>;
@@ -95,7 +93,6 @@ async fn the_example_that_waits_says_what_became_of_the_message() {
     }
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn the_example_that_takes_a_message_leaves_nothing_and_takes_nothing_that_is_held() {
     let pair = Pair::gather().await;
