@@ -75,7 +75,7 @@ impl Serve {
         if let Some(resume) = resume {
             continue_one(&roster, &resume).await?;
         }
-        let queues = Queues::new(home.team(&settings.team), Limits::default());
+        let queues = Queues::new(home.team(&settings.team), queue_limits(&settings));
         let courier = Courier::start(roster.clone(), queues.clone(), settings.request_timeout);
         let server = Server::new(roster.clone(), queues, settings, own_directory);
         let door = Door::open(reader, writer);
@@ -96,6 +96,11 @@ impl Serve {
         codex.shutdown().await;
         served
     }
+}
+
+/// What the settings let a queue take.
+pub fn queue_limits(settings: &Settings) -> Limits {
+    Limits { bytes: settings.queue_max_bytes, entries: settings.queue_max_entries, ttl: settings.queue_ttl }
 }
 
 fn default_name() -> AgentName {

@@ -1,6 +1,6 @@
 //! The one place where the queue meets sessions: it takes what waits for an agent to that agent.
 //!
-//! Theory of operation. Each live session has a round ([`round::Round`]) of its own. It wakes when something arrives in the
+//! Theory of operation. Each live session has a round (`round.rs`) of its own. It wakes when something arrives in the
 //! agent's queue, and when the session would take something else than before. An idle agent gets a turn with the oldest
 //! entries, up to ten; a busy one gets only what is urgent, into its turn. Entries are claimed under a delivery id before
 //! they are sent, and acknowledged when the session has seen them arrive. After any doubt (a claim taken over from a dead

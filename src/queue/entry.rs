@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// The version of the stored form.
 const VERSION: u32 = 1;
+/// The longest name of a sender or a kind that is enqueued, in bytes.
+const NAME_MAX: usize = 256;
 /// How long a file that is not JSON must have been left alone before it counts as whole.
 pub(super) const QUIET: Duration = Duration::from_millis(500);
 /// How long JSON may take to be closed, and an empty file to be filled, before they hold up what is behind them no more.
@@ -117,6 +119,14 @@ pub(super) fn too_much(text: &Text, most: usize) -> Option<String> {
     } else {
         None
     }
+}
+
+/// Why the names in it are too long to be shown, if they are.
+pub(super) fn too_long_a_name(text: &Text) -> Option<String> {
+    let names = [("from", &text.from), ("kind", &text.kind)];
+    let long =
+        names.into_iter().find_map(|(what, name)| Some((what, name.as_ref()?.len())).filter(|(_, l)| *l > NAME_MAX));
+    long.map(|(what, length)| format!("its {what} has {length} bytes, at most {NAME_MAX} are allowed"))
 }
 
 /// An entry in our form; other JSON is just text. A later version is read as far as we know it.

@@ -99,8 +99,13 @@ impl Queue {
             Fate::Waiting
         } else if self.files.dead(id).exists() {
             Fate::Dead(dead::reason(&self.files, id))
+        } else if let Some(delivered) = receipts::find(&self.files, id) {
+            Fate::Delivered(delivered)
+        } else if self.files.entry(id).exists() {
+            // It was put back from among the buried meanwhile.
+            Fate::Waiting
         } else {
-            receipts::find(&self.files, id).map_or(Fate::Gone, Fate::Delivered)
+            Fate::Gone
         }
     }
 

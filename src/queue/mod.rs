@@ -49,7 +49,7 @@ pub use watch::{Watch, Watcher};
 use crate::home::{private_dir, sync_dir, write_atomic};
 use crate::ids::{DeliveryId, EntryId};
 use entry::Content;
-use lease::{Lease, Take};
+use lease::{Found, Lease, Take};
 
 /// What JSON may add to a text: six bytes for one, and the fields around it.
 const FILE_FACTOR: u64 = 6;
@@ -151,7 +151,7 @@ impl Queue {
 
     /// Puts a text into the queue. When this returns, it is there, whatever happens then; when it fails, it is not.
     pub fn enqueue(&self, text: &Text) -> Result<EntryId, QueueError> {
-        if let Some(why) = entry::too_much(text, self.limits.bytes) {
+        if let Some(why) = entry::too_much(text, self.limits.bytes).or_else(|| entry::too_long_a_name(text)) {
             return Err(QueueError::Text(why));
         }
         self.make()?;
@@ -234,15 +234,17 @@ impl Queue {
         if !self.files.entry(id).exists() {
             return Err(QueueError::NotFound(id.clone()));
         }
+        if let Some(Found::Free { holder: Some(dead), .. }) = Found::open(&self.files.lock(id)).map_err(failed)?
+            && doubt == Doubt::Respected
+        {
+            let who = format!("{}, which has ended; the agent's next server finds out how", dead.pid);
+            return Err(QueueError::Held(id.clone(), who));
+        }
         let us = Holder::us(&DeliveryId::next());
         let lease = match Lease::take(&self.files.lock(id), &us, self.limits.ttl).map_err(failed)? {
             Take::New(lease) => lease,
             Take::Inherited(lease, _) if doubt == Doubt::Allowed => lease,
-            Take::Inherited(_, dead) => {
-                let who = format!("{}, which has ended; the agent's next server finds out how", dead.pid);
-                return Err(QueueError::Held(id.clone(), who));
-            }
-            Take::Held | Take::Foreign(_) => {
+            Take::Inherited(..) | Take::Held | Take::Foreign(_) => {
                 let who = self.holder(id).map_or_else(|| "unknown".to_owned(), |holder| holder.pid.to_string());
                 return Err(QueueError::Held(id.clone(), who));
             }

@@ -69,7 +69,8 @@ fn append(files: &Files, line: &Delivered) -> io::Result<()> {
 /// The last line of an entry.
 pub(super) fn find(files: &Files, id: &EntryId) -> Option<Delivered> {
     [files.delivered(), files.delivered_before()].into_iter().find_map(|path| {
-        let text = fs::read_to_string(path).ok()?;
+        // One line that a loss of power has broken hides no other.
+        let text = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
         let lines = text.lines().rev().filter(|line| line.contains(id.as_str()));
         lines.filter_map(|line| serde_json::from_str(line).ok()).find(|line: &Delivered| line.id == *id)
     })

@@ -294,6 +294,8 @@ fn limits_hold_at_the_door_and_nothing_is_stored() {
     let error = queue.enqueue(&text("eleven byte")).unwrap_err().to_string();
     assert_eq!(error, "the message was not enqueued: its text has 11 bytes, at most 10 are allowed");
     assert!(queue.enqueue(&text(" \n")).unwrap_err().to_string().contains("blank"));
+    let named = Text { from: Some("x".repeat(257)), ..text("x") };
+    assert!(queue.enqueue(&named).unwrap_err().to_string().contains("its from has 257 bytes"));
     assert!(!queue.dir().exists());
     for _ in 0..20 {
         queue.enqueue(&text("x")).unwrap();

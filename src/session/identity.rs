@@ -6,6 +6,9 @@ use std::path::Path;
 
 use crate::home::private_dir;
 
+/// How often a held lock is tried again.
+const LOOKERS: usize = 32;
+
 /// Something that is ours while this lives. The file stays, for removing it would let two lock it; the lock does not.
 #[derive(Debug)]
 pub struct Lock {
@@ -23,10 +26,16 @@ impl Lock {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Lock { _file: file })),
+                // Who only looks whether it is held has it for an instant.
+                Err(TryLockError::WouldBlock) if tries < LOOKERS => std::thread::yield_now(),
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            tries += 1;
         }
     }
 
@@ -50,6 +59,12 @@ mod tests {
         assert!(Lock::take(&path).unwrap().is_none());
         assert!(Lock::is_held(&path));
         drop(held);
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..500).filter(|_| Lock::is_held(&path)).count());
+            for _ in 0..500 {
+                assert!(Lock::take(&path).unwrap().is_some(), "who looks takes nothing away");
+            }
+        });
         assert!(Lock::take(&path).unwrap().is_some());
     }
 }

@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::home::{Home, TeamDir};
 use crate::ids::{AgentId, AgentName, EntryId, Team};
 use crate::queue::{Delivered, Fate, Limits, Listed, Queue, QueueError};
+use crate::serve;
 use crate::session::identity::Lock;
 use crate::session::{Record, Who};
 
@@ -58,9 +59,11 @@ pub(super) enum Found {
 
 impl TeamQueues {
     pub(super) fn new(home: &Home, settings: &Settings) -> TeamQueues {
-        let limits =
-            Limits { bytes: settings.queue_max_bytes, entries: settings.queue_max_entries, ttl: settings.queue_ttl };
-        TeamQueues { team: settings.team.clone(), dir: home.team(&settings.team), limits }
+        TeamQueues {
+            team: settings.team.clone(),
+            dir: home.team(&settings.team),
+            limits: serve::queue_limits(settings),
+        }
     }
 
     pub(super) fn limits(&self) -> Limits {
