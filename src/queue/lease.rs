@@ -161,15 +161,32 @@ pub(super) enum Found {
 }
 
 impl Found {
-    /// Looks at the lock file; `None` if there is none, or if it was replaced meanwhile.
+    /// Takes the OS lock of the lock file if it is free; `None` if there is no file, or if it changes hands right now.
     pub(super) fn open(path: &Path) -> io::Result<Option<Found>> {
+        Found::with(path, |file| match file.try_lock() {
+            // Whoever only looks shares it for an instant; who has it shares it with nobody.
+            Err(TryLockError::WouldBlock) => file.try_lock_shared().map(|()| false),
+            locked => locked.map(|()| true),
+        })
+    }
+
+    /// Looks at the lock file, and is in nobody's way; `None` as above.
+    pub(super) fn look(path: &Path) -> io::Result<Option<Found>> {
+        Found::with(path, |file| file.try_lock_shared().map(|()| true))
+    }
+
+    fn with(path: &Path, lock: impl FnOnce(&File) -> Result<bool, TryLockError>) -> io::Result<Option<Found>> {
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        match file.try_lock() {
-            Ok(()) => {}
+        match lock(&file) {
+            Ok(true) => {}
+            Ok(false) => {
+                std::thread::yield_now();
+                return Ok(None);
+            }
             Err(TryLockError::WouldBlock) => return Ok(Some(Found::Held)),
             Err(TryLockError::Error(error)) => return Err(error),
         }
@@ -271,6 +288,19 @@ mod tests {
             let Take::New(lease) = Lease::take(&path, &us(), TTL).unwrap() else { panic!("too old") };
             lease.give_up().unwrap();
         }
+    }
+
+    #[test]
+    fn who_only_looks_is_in_no_claimers_way() {
+        let (_dir, path) = place();
+        let Take::New(lease) = Lease::take(&path, &us(), TTL).unwrap() else { panic!("free") };
+        assert!(matches!(Found::look(&path).unwrap(), Some(Found::Held)));
+        drop(lease);
+        let looks = [(); 3].map(|()| Found::look(&path).unwrap());
+        assert!(looks.iter().all(|look| matches!(look, Some(Found::Free { holder: Some(_), .. }))), "{looks:?}");
+        assert!(Found::open(&path).unwrap().is_none(), "it is to be tried again");
+        drop(looks);
+        assert!(matches!(Lease::take(&path, &us(), TTL).unwrap(), Take::Inherited(..)));
     }
 
     #[test]

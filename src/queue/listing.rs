@@ -119,7 +119,7 @@ impl Queue {
 
     fn listed(&self, id: EntryId) -> io::Result<Option<Listed>> {
         let Some((content, changed)) = self.look(&id)? else { return Ok(None) };
-        let lock = Found::open(&self.files.lock(&id))?;
+        let lock = Found::look(&self.files.lock(&id))?;
         let (text, at, state) = match content {
             Content::Whole(text, at) => (Some(text), at, Standing::Waiting),
             Content::Unfinished(_) => (None, None, Standing::BeingWritten),

@@ -234,7 +234,7 @@ impl Queue {
         if !self.files.entry(id).exists() {
             return Err(QueueError::NotFound(id.clone()));
         }
-        if let Some(Found::Free { holder: Some(dead), .. }) = Found::open(&self.files.lock(id)).map_err(failed)?
+        if let Some(Found::Free { holder: Some(dead), .. }) = Found::look(&self.files.lock(id)).map_err(failed)?
             && doubt == Doubt::Respected
         {
             let who = format!("{}, which has ended; the agent's next server finds out how", dead.pid);

@@ -6,9 +6,6 @@ use std::path::Path;
 
 use crate::home::private_dir;
 
-/// How often a held lock is tried again.
-const LOOKERS: usize = 32;
-
 /// Something that is ours while this lives. The file stays, for removing it would let two lock it; the lock does not.
 #[derive(Debug)]
 pub struct Lock {
@@ -26,23 +23,26 @@ impl Lock {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
-        let mut tries = 0;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(Lock { _file: file })),
-                // Who only looks whether it is held has it for an instant.
-                Err(TryLockError::WouldBlock) if tries < LOOKERS => std::thread::yield_now(),
-                Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) => {}
             }
-            tries += 1;
+            // Whoever only looks shares it for an instant; who has it shares it with nobody.
+            match file.try_lock_shared() {
+                Ok(()) => file.unlock()?,
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) => return Ok(None),
+            }
+            std::thread::yield_now();
         }
     }
 
     /// Whether somebody has it now.
     pub fn is_held(path: &Path) -> bool {
         let file = OpenOptions::new().write(true).open(path);
-        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 }
 
