@@ -20,7 +20,8 @@ Commands:
   demo [ARGS…]      build the release binary and play its demo, with the Codex on PATH or else a pinned one
   test [ARGS…]      run every test; ARGS go to cargo nextest run, or to cargo test where nextest is not installed
   check             formatting, clippy, rustdoc and cargo deny, each with warnings as errors
-  bench [ARGS…]     measure the overhead; ARGS go to the benchmark
+  bench [NAME] [ARGS…]
+                    measure what we cost (overhead), what the queue costs (queue), or both; ARGS go to the benchmarks
   help              say this
 ";
 
@@ -33,7 +34,10 @@ const NEWEST: &str = "0.169.0";
 /// The MCP client that the tests call the server with.
 const INSPECTOR_VERSION: &str = "2.12.0";
 
-/// Where the tests and the benchmark find the pinned Codex versions, a directory each.
+/// The benchmarks, in the order in which cargo runs them.
+const BENCHES: [&str; 2] = ["overhead", "queue"];
+
+/// Where the tests and the benchmarks find the pinned Codex versions, a directory each.
 const CODEX_DIR: &str = "ATM_TEST_CODEX_DIR";
 
 /// Where the tests find the MCP client.
@@ -45,7 +49,7 @@ enum Task {
     Demo(Vec<OsString>),
     Test(Vec<OsString>),
     Check,
-    Bench(Vec<OsString>),
+    Bench(Vec<&'static str>, Vec<OsString>),
     Help,
 }
 
@@ -68,7 +72,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo(&workspace, &args),
         Task::Test(args) => test(&workspace, &args),
         Task::Check => check(&workspace),
-        Task::Bench(args) => bench(&workspace, &args),
+        Task::Bench(names, args) => bench(&workspace, &names, &args),
         Task::Help => {
             eprint!("{USAGE}");
             Ok(ExitCode::SUCCESS)
@@ -88,7 +92,13 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, Error> {
         Some("codex") => rest.iter().map(|arg| Version::parse(arg)).collect::<Result<_, _>>().map(Task::Codex),
         Some("demo") => Ok(Task::Demo(rest)),
         Some("test") => Ok(Task::Test(rest)),
-        Some("bench") => Ok(Task::Bench(rest)),
+        Some("bench") => {
+            let named = rest.first().and_then(|name| BENCHES.into_iter().find(|bench| name == bench));
+            Ok(match named {
+                Some(name) => Task::Bench(vec![name], rest[1..].to_vec()),
+                None => Task::Bench(BENCHES.to_vec(), rest),
+            })
+        }
         Some("check") => match rest.first() {
             None => Ok(Task::Check),
             Some(arg) => Err(format!("check takes no arguments, but was given {}", arg.display())),
@@ -158,10 +168,11 @@ fn check(workspace: &Workspace) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn bench(workspace: &Workspace, args: &[OsString]) -> Outcome {
+fn bench(workspace: &Workspace, names: &[&str], args: &[OsString]) -> Outcome {
     install(workspace, &[Version::pinned(NEWEST)])?;
     let mut bench = workspace.cargo();
-    bench.env(CODEX_DIR, workspace.codex_dir()).args(["bench", "--bench", "overhead", "--"]).args(args);
+    bench.env(CODEX_DIR, workspace.codex_dir()).arg("bench");
+    bench.args(names.iter().flat_map(|name| ["--bench", name])).arg("--").args(args);
     run(&mut bench)
 }
 
@@ -182,7 +193,14 @@ mod tests {
     #[test]
     fn arguments_are_passed_on_as_they_are() {
         assert_eq!(parsed("test -E test(real)"), Ok(Task::Test(vec!["-E".into(), "test(real)".into()])));
-        assert_eq!(parsed("bench --help"), Ok(Task::Bench(vec!["--help".into()])));
+    }
+
+    #[test]
+    fn one_benchmark_is_named_or_both_are_run() {
+        assert_eq!(parsed("bench"), Ok(Task::Bench(BENCHES.to_vec(), vec![])));
+        assert_eq!(parsed("bench --quick"), Ok(Task::Bench(BENCHES.to_vec(), vec!["--quick".into()])));
+        assert_eq!(parsed("bench queue --quick"), Ok(Task::Bench(vec!["queue"], vec!["--quick".into()])));
+        assert_eq!(parsed("bench overhead"), Ok(Task::Bench(vec!["overhead"], vec![])));
     }
 
     #[test]
