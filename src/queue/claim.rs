@@ -74,10 +74,8 @@ impl Claim {
     /// All these have arrived, in one delivery. What cannot be removed stays in doubt.
     pub fn ack_all(mut claims: Vec<Claim>, receipt: &Receipt) -> io::Result<()> {
         let Some(files) = claims.first().map(|claim| claim.files.clone()) else { return Ok(()) };
-        for claim in &mut claims {
-            claim.sent();
-            receipts::note(&files, &claim.id, &claim.delivery, receipt);
-        }
+        claims.iter_mut().for_each(Claim::sent);
+        receipts::note(&files, claims.iter().map(|claim| (&claim.id, &claim.delivery)), receipt);
         steps::at("ack.logged");
         claims.iter().try_for_each(|claim| remove(&files.entry(&claim.id)))?;
         steps::at("ack.removed");
@@ -117,7 +115,9 @@ impl Claim {
 
     /// The entry is gone; so is what was kept beside it.
     fn unlock(self) -> io::Result<()> {
-        tries::forget(&self.files, &self.id);
+        if self.attempts > 0 {
+            tries::forget(&self.files, &self.id);
+        }
         self.end()
     }
 

@@ -4,7 +4,7 @@
 //! listing shows anything new, the directory is listed once more: what the first listing showed has all its predecessors
 //! in the second. Whatever is behind the last of those is left to the next look.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -85,18 +85,30 @@ impl Index {
     pub(super) fn refresh(&mut self, dir: &Path) -> io::Result<()> {
         let first = names(dir)?;
         let any_new = first.iter().any(|id| !self.known.contains_key(id));
-        let listed = if any_new { names(dir)? } else { first.clone() };
-        let listed: HashMap<EntryId, (Place, Option<Urgency>)> = listed
-            .into_iter()
-            .map(|id| match self.known.remove(&id) {
-                Some(known) => (id, known),
-                None => (id.clone(), (placed(dir, id), None)),
-            })
-            .collect();
-        let last = first.iter().filter_map(|id| listed.get(id)).map(|(place, _)| place.clone()).max();
-        self.known = listed.into_iter().filter(|(_, (place, _))| Some(place) <= last.as_ref()).collect();
-        self.places = self.known.values().map(|(place, _)| place.clone()).collect();
+        if any_new {
+            let listed: HashSet<EntryId> = names(dir)?.into_iter().collect();
+            let new = listed.iter().filter(|id| !self.known.contains_key(*id));
+            let new: Vec<Place> = new.map(|id| placed(dir, id.clone())).collect();
+            let is_there = |place: &&Place| listed.contains(&place.id);
+            let known = first.iter().filter_map(|id| self.known.get(id)).map(|(place, _)| place);
+            let shown: HashSet<&EntryId> = first.iter().collect();
+            let last = known.chain(new.iter().filter(|place| shown.contains(&place.id))).filter(is_there).max();
+            let within: Vec<Place> = new.iter().filter(|place| Some(*place) <= last).cloned().collect();
+            self.retain(&listed);
+            for place in within {
+                self.places.insert(place.clone());
+                self.known.insert(place.id.clone(), (place, None));
+            }
+        } else if first.len() < self.known.len() {
+            self.retain(&first.into_iter().collect());
+        }
         Ok(())
+    }
+
+    /// Forgets whatever is not there any more.
+    fn retain(&mut self, listed: &HashSet<EntryId>) {
+        self.known.retain(|id, _| listed.contains(id));
+        self.places.retain(|place| listed.contains(&place.id));
     }
 }
 

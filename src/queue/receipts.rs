@@ -37,21 +37,27 @@ pub struct Delivered {
     pub at: Timestamp,
 }
 
-/// Writes one down. It is a word to whoever waits, and not what the queue goes by: if it cannot be written, it is not.
-pub(super) fn note(files: &Files, id: &EntryId, delivery: &DeliveryId, receipt: &Receipt) {
-    let line = Delivered {
+/// Writes down where these have arrived. It is a word to whoever waits, and not what the queue goes by: if it cannot be
+/// written, it is not.
+pub(super) fn note<'a>(
+    files: &Files,
+    delivered: impl Iterator<Item = (&'a EntryId, &'a DeliveryId)>,
+    receipt: &Receipt,
+) {
+    let at = Timestamp::now();
+    let lines = delivered.map(|(id, delivery)| Delivered {
         v: VERSION,
         id: id.clone(),
         delivery: delivery.clone(),
         receipt: receipt.clone(),
-        at: Timestamp::now(),
-    };
-    if let Err(error) = append(files, &line) {
-        tracing::warn!(entry = %id, %error, "a receipt that cannot be written");
+        at,
+    });
+    if let Err(error) = append(files, lines) {
+        tracing::warn!(queue = %files.dir.display(), %error, "receipts that cannot be written");
     }
 }
 
-fn append(files: &Files, line: &Delivered) -> io::Result<()> {
+fn append(files: &Files, lines: impl Iterator<Item = Delivered>) -> io::Result<()> {
     let path = files.delivered();
     if fs::metadata(&path).is_ok_and(|file| file.len() > SIZE_MAX) {
         fs::rename(&path, files.delivered_before())?;
@@ -60,8 +66,11 @@ fn append(files: &Files, line: &Delivered) -> io::Result<()> {
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
+    let mut text = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut text, &line)?;
+        text.push(b'\n');
+    }
     // One write: lines of several writers do not mix.
     options.open(path)?.write_all(&text)
 }
