@@ -21,6 +21,7 @@ macro_rules! on_each_codex {
 mod attach;
 mod background;
 mod cancel;
+mod chaos;
 mod clients;
 mod close;
 mod commands;

@@ -1,4 +1,4 @@
-//! The project's own commands: codex, demo, test, check, bench.
+//! The project's own commands: codex, demo, test, chaos, check, bench.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -19,6 +19,8 @@ Commands:
   codex [VERSION…]  install the Codex versions the tests run against, or those named
   demo [ARGS…]      build the release binary and play its demo, with the Codex on PATH or else a pinned one
   test [ARGS…]      run every test; ARGS go to cargo nextest run, or to cargo test where nextest is not installed
+  chaos [ARGS…]     the crash test of the queue: --seconds N (60), --seed S (a random one), --parts …; it is killed at every
+                    step, and nothing may be lost, doubled or out of order
   check             formatting, clippy, rustdoc and cargo deny, each with warnings as errors
   bench [NAME] [ARGS…]
                     measure what we cost (overhead), what the queue costs (queue), or both; ARGS go to the benchmarks
@@ -48,6 +50,7 @@ enum Task {
     Codex(Vec<Version>),
     Demo(Vec<OsString>),
     Test(Vec<OsString>),
+    Chaos(Vec<OsString>),
     Check,
     Bench(Vec<&'static str>, Vec<OsString>),
     Help,
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Task::Codex(versions) => install(&workspace, &versions),
         Task::Demo(args) => demo(&workspace, &args),
         Task::Test(args) => test(&workspace, &args),
+        Task::Chaos(args) => chaos(&workspace, &args),
         Task::Check => check(&workspace),
         Task::Bench(names, args) => bench(&workspace, &names, &args),
         Task::Help => {
@@ -99,6 +103,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, Error> {
                 None => Task::Bench(BENCHES.to_vec(), rest),
             })
         }
+        Some("chaos") => Ok(Task::Chaos(rest)),
         Some("check") => match rest.first() {
             None => Ok(Task::Check),
             Some(arg) => Err(format!("check takes no arguments, but was given {}", arg.display())),
@@ -130,7 +135,7 @@ fn demo(workspace: &Workspace, args: &[OsString]) -> Outcome {
     if built != ExitCode::SUCCESS {
         return Ok(built);
     }
-    run(Command::new(workspace.release_bin()).args(["demo", "--codex-bin"]).arg(codex).args(args))
+    run(Command::new(workspace.built("release", "atm-agent-mcp")).args(["demo", "--codex-bin"]).arg(codex).args(args))
 }
 
 fn test(workspace: &Workspace, args: &[OsString]) -> Outcome {
@@ -146,6 +151,17 @@ fn test(workspace: &Workspace, args: &[OsString]) -> Outcome {
     tests.env(CODEX_DIR, workspace.codex_dir()).env(INSPECTOR_BIN, inspector);
     tests.args(runner).args(["--workspace", "--no-fail-fast"]).args(args);
     run(&mut tests)
+}
+
+fn chaos(workspace: &Workspace, args: &[OsString]) -> Outcome {
+    install(workspace, &[Version::pinned(NEWEST)])?;
+    // The development profile: it is built in seconds, and what is measured here is promises.
+    let bins = ["--bin", "chaos", "--bin", "atm-agent-mcp"];
+    let built = run(workspace.cargo().args(["build", "--features", "test-fakes"]).args(bins))?;
+    if built != ExitCode::SUCCESS {
+        return Ok(built);
+    }
+    run(Command::new(workspace.built("debug", "chaos")).env(CODEX_DIR, workspace.codex_dir()).args(args))
 }
 
 fn check(workspace: &Workspace) -> Outcome {
@@ -193,6 +209,7 @@ mod tests {
     #[test]
     fn arguments_are_passed_on_as_they_are() {
         assert_eq!(parsed("test -E test(real)"), Ok(Task::Test(vec!["-E".into(), "test(real)".into()])));
+        assert_eq!(parsed("chaos --seconds 5"), Ok(Task::Chaos(vec!["--seconds".into(), "5".into()])));
     }
 
     #[test]

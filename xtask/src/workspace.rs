@@ -42,9 +42,9 @@ impl Workspace {
         self.target.join("inspector")
     }
 
-    /// What `cargo build --release` leaves.
-    pub(crate) fn release_bin(&self) -> PathBuf {
-        self.target.join("release").join(format!("atm-agent-mcp{}", env::consts::EXE_SUFFIX))
+    /// A program that `cargo build` leaves, in the directory of its profile.
+    pub(crate) fn built(&self, profile: &str, program: &str) -> PathBuf {
+        self.target.join(profile).join(format!("{program}{}", env::consts::EXE_SUFFIX))
     }
 
     /// A cargo that works on the whole workspace, wherever in it the person stands.

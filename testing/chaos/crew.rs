@@ -1,0 +1,255 @@
+//! The children of a part: started, heard, killed, and started again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use atm_agent_mcp::steps;
+use fastrand::Rng;
+
+use crate::armoury::Armoury;
+use crate::figures::Kills;
+use crate::history::Account;
+use crate::life::now;
+use crate::producer::Kind;
+
+/// How long an armed child is left to come to its step.
+const TIME_TO_FALL: Duration = Duration::from_secs(4);
+/// How long one may take to end that was told to.
+const GOODBYE: Duration = Duration::from_secs(20);
+
+/// Where the children work.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) queue: PathBuf,
+    pub(crate) aside: PathBuf,
+    pub(crate) sink: PathBuf,
+    /// The longest pause of a producer, in milliseconds.
+    pub(crate) pause: u64,
+}
+
+/// What a child does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Producer(u32, Kind),
+    Drainer,
+}
+
+/// One place in the crew, and who fills it now.
+#[derive(Debug)]
+struct Member {
+    role: Role,
+    /// Nobody follows on the one that is there.
+    leaving: bool,
+    life: Option<Life>,
+}
+
+#[derive(Debug)]
+struct Life {
+    child: Child,
+    /// The step at which it will fall.
+    armed: Option<&'static str>,
+    shot: bool,
+    since: Instant,
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// What comes from a child.
+enum Word {
+    Line(String),
+    /// Its stdout is closed.
+    End,
+}
+
+/// All children of a part; they end with it.
+pub(crate) struct Crew {
+    place: Place,
+    rng: Rng,
+    members: Vec<Member>,
+    armoury: Armoury,
+    tell: Sender<(usize, Word)>,
+    told: Receiver<(usize, Word)>,
+    /// What the producers said.
+    pub(crate) accounts: BTreeMap<u32, Account>,
+    pub(crate) kills: Kills,
+    /// When the parent has killed a process.
+    shot_at: HashMap<u32, u128>,
+    /// When a claim of a dead process was first taken over.
+    took_at: HashMap<u32, u128>,
+    /// What should not have happened.
+    pub(crate) trouble: Vec<String>,
+}
+
+impl Crew {
+    pub(crate) fn new(place: Place, mut rng: Rng) -> Crew {
+        let (tell, told) = channel();
+        Crew {
+            place,
+            armoury: Armoury::new(&mut rng),
+            rng,
+            members: Vec::new(),
+            tell,
+            told,
+            accounts: BTreeMap::new(),
+            kills: Kills::default(),
+            shot_at: HashMap::new(),
+            took_at: HashMap::new(),
+            trouble: Vec::new(),
+        }
+    }
+
+    /// Fills one place more.
+    pub(crate) fn hire(&mut self, role: Role) -> io::Result<()> {
+        if let Role::Producer(number, kind) = role {
+            self.accounts.insert(number, Account { writes_in_place: kind == Kind::InPlace, ..Account::default() });
+        }
+        self.members.push(Member { role, leaving: false, life: None });
+        self.start(self.members.len() - 1)
+    }
+
+    /// Hears what the children say, and fills the places of those that fell, until it is so late.
+    pub(crate) fn hear(&mut self, until: Instant) -> io::Result<()> {
+        while let Ok((at, word)) = self.told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match word {
+                Word::Line(line) => self.note(at, &line),
+                Word::End => self.fallen(at)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills one of them.
+    pub(crate) fn shoot(&mut self) -> io::Result<()> {
+        let may_fall = |life: &Life| !life.shot && (life.armed.is_none() || life.since.elapsed() > TIME_TO_FALL);
+        let targets = self.members.iter_mut().filter_map(|member| member.life.as_mut().filter(|life| may_fall(life)));
+        let mut targets: Vec<&mut Life> = targets.collect();
+        if let Some(life) = self.rng.choice(&mut targets) {
+            life.shot = true;
+            self.shot_at.insert(life.child.id(), now());
+            life.child.kill()?;
+        }
+        Ok(())
+    }
+
+    /// From now on nobody is armed.
+    pub(crate) fn calm(&mut self) {
+        self.armoury.close();
+    }
+
+    /// Tells these to end, and waits until they have.
+    pub(crate) fn dismiss(&mut self, which: impl Fn(Role) -> bool) -> io::Result<()> {
+        for member in self.members.iter_mut().filter(|member| which(member.role)) {
+            member.leaving = true;
+            if let Some(life) = &mut member.life {
+                drop(life.child.stdin.take());
+            }
+        }
+        let until = Instant::now() + GOODBYE;
+        while let Some(one) = self.members.iter().find(|member| which(member.role) && member.life.is_some()) {
+            if Instant::now() > until {
+                return Err(io::Error::other(format!("{:?} does not end", one.role)));
+            }
+            self.hear(Instant::now() + Duration::from_millis(10))?;
+        }
+        Ok(())
+    }
+
+    /// How many processes were followed by one that took over a claim, and how long that took after a kill of ours.
+    pub(crate) fn takeovers(&self) -> (usize, Vec<Duration>) {
+        let times = self.took_at.iter().filter_map(|(pid, took)| {
+            let nanos = took.saturating_sub(*self.shot_at.get(pid)?);
+            Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+        });
+        (self.took_at.len(), times.collect())
+    }
+
+    fn start(&mut self, at: usize) -> io::Result<()> {
+        let role = self.members[at].role;
+        let mut command = Command::new(std::env::current_exe()?);
+        let seed = self.rng.u64(..).to_string();
+        let armed = match role {
+            Role::Producer(number, kind) => {
+                let from = self.accounts.entry(number).or_default().tried + 1;
+                let kind = clap::ValueEnum::to_possible_value(&kind).expect("a word of the command line");
+                command.args(["producer", "--kind", kind.get_name()]).arg("--queue").arg(&self.place.queue);
+                command.arg("--aside").arg(&self.place.aside).args(["--producer", &number.to_string()]);
+                command.args(["--from", &from.to_string(), "--pause", &self.place.pause.to_string()]);
+                if kind.get_name() == "ours" { self.armoury.for_producer(&mut self.rng) } else { None }
+            }
+            Role::Drainer => {
+                command.arg("drainer").arg("--queue").arg(&self.place.queue).arg("--sink").arg(&self.place.sink);
+                self.armoury.for_drainer(&mut self.rng)
+            }
+        };
+        command.args(["--seed", &seed]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        if let Some((step, time)) = armed {
+            command.env(steps::KILL_AT, format!("{step}:{time}"));
+        }
+        let mut child = command.spawn()?;
+        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("a child without stdout"))?;
+        let tell = self.tell.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                tell.send((at, Word::Line(line))).ok();
+            }
+            tell.send((at, Word::End)).ok();
+        });
+        let armed = armed.map(|(step, _)| step);
+        self.members[at].life = Some(Life { child, armed, shot: false, since: Instant::now() });
+        Ok(())
+    }
+
+    fn note(&mut self, at: usize, line: &str) {
+        let known = line.split_once(' ').and_then(|(word, rest)| match (self.members[at].role, word) {
+            (Role::Producer(number, _), "try" | "ack" | "late") => {
+                let account = self.accounts.entry(number).or_default();
+                let text = rest.parse().ok()?;
+                match word {
+                    "try" => account.tried = account.tried.max(text),
+                    "ack" => drop(account.acked.insert(text)),
+                    _ => {}
+                }
+                Some(())
+            }
+            (Role::Drainer, "took") => {
+                let (pid, time) = rest.split_once(' ')?;
+                let (pid, time): (u32, u128) = (pid.parse().ok()?, time.parse().ok()?);
+                self.took_at.entry(pid).and_modify(|first| *first = time.min(*first)).or_insert(time);
+                Some(())
+            }
+            _ => None,
+        });
+        if known.is_none() {
+            self.trouble.push(format!("{:?} says {line:?}", self.members[at].role));
+        }
+    }
+
+    /// A child has ended: as it was to, or another takes its place.
+    fn fallen(&mut self, at: usize) -> io::Result<()> {
+        let Some(mut life) = self.members[at].life.take() else { return Ok(()) };
+        let status = life.child.wait()?;
+        let role = self.members[at].role;
+        let leaving = self.members[at].leaving;
+        match (status.code(), life.shot, life.armed) {
+            (Some(0), ..) if leaving => {}
+            (None, true, _) => self.kills.random += 1,
+            (None, false, Some(step)) => *self.kills.at_steps.entry(step).or_default() += 1,
+            // It should say why on stderr, and may do so a thousand times.
+            _ => {
+                self.trouble.push(format!("{role:?} ended by itself: {status}"));
+                return Ok(());
+            }
+        }
+        if leaving { Ok(()) } else { self.start(at) }
+    }
+}

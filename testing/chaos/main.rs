@@ -1,0 +1,85 @@
+//! The crash test of the queue: many processes write to it and drain it, all are killed again and again, and at the end
+//! every text that was acknowledged must have arrived, once, and in order.
+//!
+//! The parent starts copies of itself in the roles of producers and drainers, hears what they say, kills them at random
+//! and has them killed at the named steps of [`atm_agent_mcp::steps`], and judges.
+
+mod armoury;
+mod crew;
+mod drainer;
+mod figures;
+mod foreign;
+mod history;
+mod life;
+mod mark;
+mod producer;
+mod remains;
+mod sink;
+mod sink_part;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Kills whoever writes to a queue or drains it, and checks that nothing is lost, doubled or out of order.
+#[derive(Debug, Parser)]
+#[command(name = "chaos", args_conflicts_with_subcommands = true)]
+struct Chaos {
+    #[command(subcommand)]
+    role: Option<Role>,
+    /// How long each part is played, before what is left is drained
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// What every random choice comes from; a random one by default, which is printed
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Which parts are played
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Sink])]
+    parts: Vec<Part>,
+}
+
+/// What a copy of the program does.
+#[derive(Debug, Subcommand)]
+enum Role {
+    #[command(hide = true)]
+    Producer(producer::Order),
+    #[command(hide = true)]
+    Drainer(drainer::Order),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Part {
+    /// Several processes drain into a recording sink
+    Sink,
+}
+
+fn main() -> ExitCode {
+    let chaos = Chaos::parse();
+    let done = match chaos.role {
+        Some(Role::Producer(order)) => producer::produce(order).map(|()| ExitCode::SUCCESS),
+        Some(Role::Drainer(order)) => drainer::drain(&order).map(|()| ExitCode::SUCCESS),
+        None => play(&chaos),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("chaos: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn play(chaos: &Chaos) -> io::Result<ExitCode> {
+    let seed = chaos.seed.unwrap_or_else(|| fastrand::u64(..));
+    let mut stdout = io::stdout();
+    writeln!(stdout, "seed {seed}, {} s", chaos.seconds)?;
+    let mut good = true;
+    for part in &chaos.parts {
+        let length = Duration::from_secs(chaos.seconds);
+        let figures = match part {
+            Part::Sink => sink_part::play(length, seed)?,
+        };
+        writeln!(stdout, "{figures}")?;
+        good &= figures.is_good();
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,67 @@
+//! What is left in a queue's directory when everything is done: what is explained, and what is not.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use atm_agent_mcp::ids::EntryId;
+use atm_agent_mcp::queue::{Queue, Standing};
+
+use crate::drainer::WHY;
+use crate::mark::Mark;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Remains {
+    /// Buried because the run wanted it so.
+    pub(crate) buried: Vec<Mark>,
+    /// Pieces of texts that a dead writer has left: buried, or files in which nothing was written yet.
+    pub(crate) fragments: usize,
+    /// What nobody can explain.
+    pub(crate) strange: Vec<String>,
+}
+
+/// Which entries wait that can be delivered; a file that stays empty is no entry.
+pub(crate) fn waiting(queue: &Queue) -> io::Result<Vec<String>> {
+    let entries = fs::read_dir(queue.dir())?.filter_map(|file| {
+        let file = file.ok()?;
+        let name = file.file_name().into_string().ok()?;
+        EntryId::parse(name.strip_suffix(".json")?).ok()?;
+        (file.metadata().ok()?.len() > 0).then_some(name)
+    });
+    Ok(entries.collect())
+}
+
+/// Sweeps a queue that nobody uses any more, and looks.
+pub(crate) fn inspect(queue: &Queue) -> io::Result<Remains> {
+    queue.sweep(Duration::ZERO)?;
+    let mut remains = Remains::default();
+    for file in fs::read_dir(queue.dir())? {
+        let file = file?;
+        let name = file.file_name().to_string_lossy().into_owned();
+        let is_entry = name.strip_suffix(".json").is_some_and(|id| EntryId::parse(id).is_ok());
+        if is_entry && file.metadata()?.len() == 0 {
+            remains.fragments += 1;
+        } else if name != "dead" && name != "delivered.jsonl" && name != "delivered.1.jsonl" {
+            remains.strange.push(format!("left behind: {name}"));
+        }
+    }
+    let dead = queue.list_dead()?;
+    for listed in &dead {
+        let why = match &listed.state {
+            Standing::Dead(Some(reason)) => reason.why.as_str(),
+            _ => "nobody knows why",
+        };
+        let marks = listed.text.as_ref().map_or_else(Vec::new, |text| Mark::all_in(&text.text));
+        match &marks[..] {
+            [mark] if why == WHY => remains.buried.push(*mark),
+            [] if why == WHY || why.starts_with("it is not UTF-8") => remains.fragments += 1,
+            _ => remains.strange.push(format!("{} is buried: {why}", listed.id)),
+        }
+    }
+    let beside = fs::read_dir(queue.dir().join("dead")).map_or(0, Iterator::count);
+    if beside != dead.len() * 2 {
+        remains.strange.push(format!("dead/ has {beside} files for {} entries", dead.len()));
+    }
+    Ok(remains)
+}
