@@ -10,6 +10,7 @@ pub(crate) type Arm = (&'static str, u32);
 pub(crate) struct Armoury {
     producers: Turn,
     drainers: Turn,
+    servers: Turn,
     closed: bool,
 }
 
@@ -36,7 +37,9 @@ impl Armoury {
         let of_enqueue = |step: &str| step.starts_with("write.");
         let producers = Turn::new(rng, of_enqueue);
         let drainers = Turn::new(rng, |step| !of_enqueue(step));
-        Armoury { producers, drainers, closed: false }
+        let of_delivery = |step: &str| ["claim.", "deliver.", "ack."].iter().any(|kind| step.starts_with(kind));
+        let servers = Turn::new(rng, of_delivery);
+        Armoury { producers, drainers, servers, closed: false }
     }
 
     /// Nobody is armed any more.
@@ -48,6 +51,15 @@ impl Armoury {
     pub(crate) fn for_producer(&mut self, rng: &mut Rng) -> Option<Arm> {
         let armed = !self.closed && rng.bool();
         armed.then(|| (self.producers.next(), rng.u32(1..40)))
+    }
+
+    /// For a server that takes the queue into a thread; it buries next to nothing.
+    pub(crate) fn for_server(&mut self, rng: &mut Rng) -> Option<Arm> {
+        let armed = !self.closed && rng.u8(..3) > 0;
+        armed.then(|| {
+            let step = self.servers.next();
+            (step, if step == "claim.replaced" { 1 } else { rng.u32(1..4) })
+        })
     }
 
     /// For one that claims, delivers, acknowledges and buries.

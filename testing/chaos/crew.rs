@@ -243,7 +243,7 @@ impl Crew {
         match (status.code(), life.shot, life.armed) {
             (Some(0), ..) if leaving => {}
             (None, true, _) => self.kills.random += 1,
-            (None, false, Some(step)) => *self.kills.at_steps.entry(step).or_default() += 1,
+            (None, false, Some(step)) => self.kills.fell_at(step),
             // It should say why on stderr, and may do so a thousand times.
             _ => {
                 self.trouble.push(format!("{role:?} ended by itself: {status}"));

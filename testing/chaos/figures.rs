@@ -15,13 +15,24 @@ const TOLD: usize = 20;
 #[derive(Debug, Default)]
 pub(crate) struct Kills {
     pub(crate) random: u32,
+    /// Of these, how many app-servers.
+    pub(crate) codexes: u32,
     pub(crate) at_steps: BTreeMap<&'static str, u32>,
+}
+
+impl Kills {
+    /// A process was killed when it came to this step.
+    pub(crate) fn fell_at(&mut self, step: &'static str) {
+        *self.at_steps.entry(step).or_default() += 1;
+    }
 }
 
 /// One part's figures.
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) part: &'static str,
+    /// Whether processes of this part come to a step.
+    pub(crate) comes_to: fn(&str) -> bool,
     pub(crate) history: History,
     pub(crate) verdict: Verdict,
     pub(crate) kills: Kills,
@@ -39,7 +50,8 @@ impl Figures {
 
     /// Which steps no process has fallen at.
     fn missed(&self) -> Vec<&'static str> {
-        steps::ALL.into_iter().filter(|step| !self.kills.at_steps.contains_key(step)).collect()
+        let steps = steps::ALL.into_iter().filter(|step| (self.comes_to)(step));
+        steps.filter(|step| !self.kills.at_steps.contains_key(step)).collect()
     }
 }
 
@@ -61,6 +73,9 @@ impl fmt::Display for Figures {
         row("reordered", self.verdict.reordered.len().to_string())?;
         row("kills", (self.kills.random + at_steps).to_string())?;
         row("  random", self.kills.random.to_string())?;
+        if self.kills.codexes > 0 {
+            row("  of Codex", self.kills.codexes.to_string())?;
+        }
         row("  at steps", at_steps.to_string())?;
         row("taken over", self.taken_over.to_string())?;
         let mut times = self.times.clone();

@@ -1,10 +1,13 @@
 //! The crash test of the queue: many processes write to it and drain it, all are killed again and again, and at the end
 //! every text that was acknowledged must have arrived, once, and in order.
 //!
-//! The parent starts copies of itself in the roles of producers and drainers, hears what they say, kills them at random
-//! and has them killed at the named steps of [`atm_agent_mcp::steps`], and judges.
+//! The parent starts copies of itself in the roles of producers and drainers, and in the second part real servers with real
+//! Codex. It hears what they say, kills them at random, has them killed at the named steps of [`atm_agent_mcp::steps`], and
+//! judges.
 
 mod armoury;
+#[cfg(unix)]
+mod codex_part;
 mod crew;
 mod drainer;
 mod figures;
@@ -14,8 +17,12 @@ mod life;
 mod mark;
 mod producer;
 mod remains;
+#[cfg(unix)]
+mod server;
 mod sink;
 mod sink_part;
+#[cfg(unix)]
+mod transcript;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -35,8 +42,8 @@ struct Chaos {
     /// What every random choice comes from; a random one by default, which is printed
     #[arg(long)]
     seed: Option<u64>,
-    /// Which parts are played
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Sink])]
+    /// Which parts are played; all by default
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().iter().copied())]
     parts: Vec<Part>,
 }
 
@@ -47,12 +54,18 @@ enum Role {
     Producer(producer::Order),
     #[command(hide = true)]
     Drainer(drainer::Order),
+    #[cfg(unix)]
+    #[command(hide = true)]
+    Transcript(transcript::Order),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Part {
     /// Several processes drain into a recording sink
     Sink,
+    /// Real servers with real Codex take it into an agent's thread
+    #[cfg(unix)]
+    Codex,
 }
 
 fn main() -> ExitCode {
@@ -60,6 +73,8 @@ fn main() -> ExitCode {
     let done = match chaos.role {
         Some(Role::Producer(order)) => producer::produce(order).map(|()| ExitCode::SUCCESS),
         Some(Role::Drainer(order)) => drainer::drain(&order).map(|()| ExitCode::SUCCESS),
+        #[cfg(unix)]
+        Some(Role::Transcript(order)) => runs(transcript::read(&order)).map(|()| ExitCode::SUCCESS),
         None => play(&chaos),
     };
     done.unwrap_or_else(|error| {
@@ -77,9 +92,16 @@ fn play(chaos: &Chaos) -> io::Result<ExitCode> {
         let length = Duration::from_secs(chaos.seconds);
         let figures = match part {
             Part::Sink => sink_part::play(length, seed)?,
+            #[cfg(unix)]
+            Part::Codex => runs(codex_part::play(length, seed))?,
         };
         writeln!(stdout, "{figures}")?;
         good &= figures.is_good();
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(unix)]
+fn runs<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }

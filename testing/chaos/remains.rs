@@ -5,10 +5,13 @@ use std::io;
 use std::time::Duration;
 
 use atm_agent_mcp::ids::EntryId;
-use atm_agent_mcp::queue::{Queue, Standing};
+use atm_agent_mcp::queue::{Holder, Queue, Standing};
 
 use crate::drainer::WHY;
 use crate::mark::Mark;
+
+/// Why the courier buries what too many servers have died with.
+const DEATHS: &str = "its server ended before it had arrived";
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -30,6 +33,16 @@ pub(crate) fn waiting(queue: &Queue) -> io::Result<Vec<String>> {
         (file.metadata().ok()?.len() > 0).then_some(name)
     });
     Ok(entries.collect())
+}
+
+/// Whether an entry waits under the claim of this process, dead or alive. The files are read and not locked: that would be
+/// in a claimer's way.
+pub(crate) fn is_claimed_by(queue: &Queue, pid: u32) -> io::Result<bool> {
+    let claims = waiting(queue)?.into_iter().filter_map(|name| {
+        let lock = queue.dir().join(name).with_extension("lock");
+        serde_json::from_slice::<Holder>(&fs::read(lock).ok()?).ok()
+    });
+    Ok(claims.into_iter().any(|holder| holder.pid == pid))
 }
 
 /// Sweeps a queue that nobody uses any more, and looks.
@@ -54,8 +67,8 @@ pub(crate) fn inspect(queue: &Queue) -> io::Result<Remains> {
         };
         let marks = listed.text.as_ref().map_or_else(Vec::new, |text| Mark::all_in(&text.text));
         match &marks[..] {
-            [mark] if why == WHY => remains.buried.push(*mark),
-            [] if why == WHY || why.starts_with("it is not UTF-8") => remains.fragments += 1,
+            [mark] if why == WHY || why.contains(DEATHS) => remains.buried.push(*mark),
+            [] if why == WHY || why.contains(DEATHS) || why.starts_with("it is not UTF-8") => remains.fragments += 1,
             _ => remains.strange.push(format!("{} is buried: {why}", listed.id)),
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use atm_agent_mcp::queue::{Limits, Queue, Standing};
+use atm_agent_mcp::queue::{Limits, Queue};
 use fastrand::Rng;
 
 use crate::crew::{Crew, Place, Role};
@@ -68,7 +68,7 @@ pub(crate) fn play(length: Duration, seed: u64) -> io::Result<Figures> {
     }
     let verdict = judge(&history);
     let kills = std::mem::take(&mut crew.kills);
-    Ok(Figures { part: "sink", history, verdict, kills, taken_over, times, trouble })
+    Ok(Figures { part: "sink", comes_to: |_| true, history, verdict, kills, taken_over, times, trouble })
 }
 
 /// What still waits though it had all the time, and how it stands.
@@ -77,7 +77,5 @@ pub(crate) fn stuck(queue: &Queue) -> io::Result<Vec<String>> {
     if waiting.is_empty() {
         return Ok(Vec::new());
     }
-    let told = |state: &Standing| format!("{state:?}");
-    let listed = queue.list()?;
-    Ok(listed.iter().map(|listed| format!("stuck: {} {}", listed.id, told(&listed.state))).collect())
+    Ok(queue.list()?.iter().map(|listed| format!("stuck: {} {:?}", listed.id, listed.state)).collect())
 }

@@ -19,3 +19,9 @@ fn no_kill_of_a_writer_or_a_reader_loses_doubles_or_reorders_a_text() {
     let figures = played("sink", 5);
     assert!(figures["delivered"] > 0 && figures["kills"] > 0, "{figures:?}");
 }
+
+#[test]
+fn no_kill_of_a_server_or_its_codex_loses_doubles_or_reorders_a_text() {
+    let figures = played("codex", 8);
+    assert!(figures["delivered"] > 0 && figures["kills"] > 0, "{figures:?}");
+}

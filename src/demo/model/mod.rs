@@ -109,6 +109,11 @@ exclude_tmpdir_env_var = true
         self.requests.borrow().clone()
     }
 
+    /// Forgets the requests so far: each carries the whole history, and a long run has many.
+    pub fn forget(&self) {
+        self.requests.send_modify(Vec::clear);
+    }
+
     /// Waits until `count` requests have arrived in all.
     pub async fn arrived(&self, count: usize) {
         // It fails only when no sender is left, and `self` holds one.
