@@ -19,8 +19,7 @@ Commands:
   codex [VERSION…]  install the Codex versions the tests run against, or those named
   demo [ARGS…]      build the release binary and play its demo, with the Codex on PATH or else a pinned one
   test [ARGS…]      run every test; ARGS go to cargo nextest run, or to cargo test where nextest is not installed
-  chaos [ARGS…]     the crash test of the queue: --seconds N (60), --seed S (a random one), --parts …; it is killed at every
-                    step, and nothing may be lost, doubled or out of order
+  chaos [ARGS…]     the queue's crash test: --seconds N (60), --seed S (a random one), --parts sink,codex (both)
   check             formatting, clippy, rustdoc and cargo deny, each with warnings as errors
   bench [NAME] [ARGS…]
                     measure what we cost (overhead), what the queue costs (queue), or both; ARGS go to the benchmarks
