@@ -32,6 +32,25 @@ pub(crate) struct Place {
     pub(crate) pause: u64,
 }
 
+impl Place {
+    /// A copy of this program in a role; a producer begins `from` there.
+    fn command(&self, role: Role, from: u64) -> io::Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        match role {
+            Role::Producer(number, kind) => {
+                command.args(["producer", "--kind", kind.word(), "--producer", &number.to_string()]);
+                command.args(["--from", &from.to_string(), "--pause", &self.pause.to_string()]);
+                command.arg("--aside").arg(&self.aside);
+            }
+            Role::Drainer => {
+                command.arg("drainer").arg("--sink").arg(&self.sink);
+            }
+        }
+        command.arg("--queue").arg(&self.queue);
+        Ok(command)
+    }
+}
+
 /// What a child does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -175,23 +194,13 @@ impl Crew {
 
     fn start(&mut self, at: usize) -> io::Result<()> {
         let role = self.members[at].role;
-        let mut command = Command::new(std::env::current_exe()?);
-        let seed = self.rng.u64(..).to_string();
-        let armed = match role {
-            Role::Producer(number, kind) => {
-                let from = self.accounts.entry(number).or_default().tried + 1;
-                let kind = clap::ValueEnum::to_possible_value(&kind).expect("a word of the command line");
-                command.args(["producer", "--kind", kind.get_name()]).arg("--queue").arg(&self.place.queue);
-                command.arg("--aside").arg(&self.place.aside).args(["--producer", &number.to_string()]);
-                command.args(["--from", &from.to_string(), "--pause", &self.place.pause.to_string()]);
-                if kind.get_name() == "ours" { self.armoury.for_producer(&mut self.rng) } else { None }
-            }
-            Role::Drainer => {
-                command.arg("drainer").arg("--queue").arg(&self.place.queue).arg("--sink").arg(&self.place.sink);
-                self.armoury.for_drainer(&mut self.rng)
-            }
+        let (from, armed) = match role {
+            Role::Producer(number, Kind::Ours) => (self.next(number), self.armoury.for_producer(&mut self.rng)),
+            Role::Producer(number, Kind::Renamed | Kind::InPlace) => (self.next(number), None),
+            Role::Drainer => (0, self.armoury.for_drainer(&mut self.rng)),
         };
-        command.args(["--seed", &seed]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut command = self.place.command(role, from)?;
+        command.args(["--seed", &self.rng.u64(..).to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         if let Some((step, time)) = armed {
             command.env(steps::KILL_AT, format!("{step}:{time}"));
         }
@@ -207,6 +216,11 @@ impl Crew {
         let armed = armed.map(|(step, _)| step);
         self.members[at].life = Some(Life { child, armed, shot: false, since: Instant::now() });
         Ok(())
+    }
+
+    /// The number with which a producer goes on.
+    fn next(&self, producer: u32) -> u64 {
+        self.accounts.get(&producer).map_or(0, |account| account.tried) + 1
     }
 
     fn note(&mut self, at: usize, line: &str) {

@@ -28,6 +28,17 @@ pub(crate) enum Kind {
     InPlace,
 }
 
+impl Kind {
+    /// Its word on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Kind::Ours => "ours",
+            Kind::Renamed => "renamed",
+            Kind::InPlace => "in-place",
+        }
+    }
+}
+
 /// What one producer is to do.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Order {
