@@ -47,10 +47,10 @@ impl Armoury {
         self.closed = true;
     }
 
-    /// For one that enqueues.
-    pub(crate) fn for_producer(&mut self, rng: &mut Rng) -> Option<Arm> {
+    /// For one that enqueues, to fall at its `last` text at the latest.
+    pub(crate) fn for_producer(&mut self, rng: &mut Rng, last: u32) -> Option<Arm> {
         let armed = !self.closed && rng.bool();
-        armed.then(|| (self.producers.next(), rng.u32(1..40)))
+        armed.then(|| (self.producers.next(), rng.u32(1..=last)))
     }
 
     /// For a server that takes the queue into a thread; it buries next to nothing.

@@ -19,6 +19,8 @@ use crate::producer::Kind;
 
 /// How long an armed child is left to come to its step.
 const TIME_TO_FALL: Duration = Duration::from_secs(4);
+/// For about how long an armed producer enqueues at most, in milliseconds.
+const TIME_TO_ENQUEUE: u64 = 600;
 /// How long one may take to end that was told to.
 const GOODBYE: Duration = Duration::from_secs(20);
 
@@ -101,10 +103,11 @@ pub(crate) struct Crew {
     /// What the producers said.
     pub(crate) accounts: BTreeMap<u32, Account>,
     pub(crate) kills: Kills,
-    /// When the parent has killed a process.
-    shot_at: HashMap<u32, u128>,
-    /// When a claim of a dead process was first taken over.
-    took_at: HashMap<u32, u128>,
+    /// When which process was killed by the parent.
+    shots: Vec<(u32, u128)>,
+    /// When claims of which process were taken over. It may live: who takes over and then leaves it to the next, leaves its
+    /// name.
+    takes: HashMap<u32, Vec<u128>>,
     /// What should not have happened.
     pub(crate) trouble: Vec<String>,
 }
@@ -121,8 +124,8 @@ impl Crew {
             told,
             accounts: BTreeMap::new(),
             kills: Kills::default(),
-            shot_at: HashMap::new(),
-            took_at: HashMap::new(),
+            shots: Vec::new(),
+            takes: HashMap::new(),
             trouble: Vec::new(),
         }
     }
@@ -154,7 +157,7 @@ impl Crew {
         let mut targets: Vec<&mut Life> = targets.collect();
         if let Some(life) = self.rng.choice(&mut targets) {
             life.shot = true;
-            self.shot_at.insert(life.child.id(), now());
+            self.shots.push((life.child.id(), now()));
             life.child.kill()?;
         }
         Ok(())
@@ -183,19 +186,25 @@ impl Crew {
         Ok(())
     }
 
-    /// How many processes were followed by one that took over a claim, and how long that took after a kill of ours.
-    pub(crate) fn takeovers(&self) -> (usize, Vec<Duration>) {
-        let times = self.took_at.iter().filter_map(|(pid, took)| {
-            let nanos = took.saturating_sub(*self.shot_at.get(pid)?);
-            Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
-        });
-        (self.took_at.len(), times.collect())
+    /// How long it took after each kill of ours until claims of the dead were taken over; many had none.
+    pub(crate) fn takeovers(&self) -> Vec<Duration> {
+        let first = |(pid, shot): &(u32, u128)| {
+            let after = self.takes.get(pid)?.iter().filter_map(|took| took.checked_sub(*shot)).min()?;
+            Some(Duration::from_nanos(u64::try_from(after).unwrap_or(u64::MAX)))
+        };
+        self.shots.iter().filter_map(first).collect()
+    }
+
+    /// Of how many processes claims were taken over.
+    pub(crate) fn taken_over(&self) -> usize {
+        self.takes.len()
     }
 
     fn start(&mut self, at: usize) -> io::Result<()> {
         let role = self.members[at].role;
+        let last = u32::try_from(TIME_TO_ENQUEUE / self.place.pause.max(1)).unwrap_or(u32::MAX) + 1;
         let (from, armed) = match role {
-            Role::Producer(number, Kind::Ours) => (self.next(number), self.armoury.for_producer(&mut self.rng)),
+            Role::Producer(number, Kind::Ours) => (self.next(number), self.armoury.for_producer(&mut self.rng, last)),
             Role::Producer(number, Kind::Renamed | Kind::InPlace) => (self.next(number), None),
             Role::Drainer => (0, self.armoury.for_drainer(&mut self.rng)),
         };
@@ -238,7 +247,7 @@ impl Crew {
             (Role::Drainer, "took") => {
                 let (pid, time) = rest.split_once(' ')?;
                 let (pid, time): (u32, u128) = (pid.parse().ok()?, time.parse().ok()?);
-                self.took_at.entry(pid).and_modify(|first| *first = time.min(*first)).or_insert(time);
+                self.takes.entry(pid).or_default().push(time);
                 Some(())
             }
             _ => None,

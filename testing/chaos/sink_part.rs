@@ -53,7 +53,7 @@ pub(crate) fn play(length: Duration, seed: u64) -> io::Result<Figures> {
     let stuck = stuck(&queue)?;
     crew.dismiss(|_| true)?;
 
-    let (taken_over, times) = crew.takeovers();
+    let (taken_over, times) = (crew.taken_over(), crew.takeovers());
     let mut trouble = std::mem::take(&mut crew.trouble);
     trouble.extend(stuck);
     let remains = remains::inspect(&queue)?;
