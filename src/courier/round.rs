@@ -208,7 +208,7 @@ impl Round {
         let (claims, others): (Vec<Claim>, Vec<Claim>) = claims.into_iter().partition(|claim| *claim.delivery() == id);
         // In doubt still: their turn comes.
         drop(others);
-        let died_elsewhere = claims[0].taken_over_from().is_some_and(|holder| holder.pid != std::process::id());
+        let died_elsewhere = claims[0].taken_over_from().is_some_and(|holder| holder.sender() != std::process::id());
         let found = match self.handle.find(&id).await {
             Ok(None) if !died_elsewhere => {
                 tokio::time::sleep(SECOND_LOOK).await;

@@ -37,6 +37,9 @@ pub struct Holder {
     pub host: String,
     /// Under which delivery the entry is, or was to be, delivered.
     pub delivery: DeliveryId,
+    /// The process that gave it that delivery, if this one has only taken it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heir_of: Option<u32>,
 }
 
 static STARTED: LazyLock<Timestamp> = LazyLock::new(Timestamp::now);
@@ -46,7 +49,19 @@ impl Holder {
     /// This process.
     pub(super) fn us(delivery: &DeliveryId) -> Holder {
         let (started, host) = (*STARTED, HOST.clone());
-        Holder { v: VERSION, pid: std::process::id(), started, host, delivery: delivery.clone() }
+        Holder { v: VERSION, pid: std::process::id(), started, host, delivery: delivery.clone(), heir_of: None }
+    }
+}
+
+impl Holder {
+    /// The process that may have sent the delivery.
+    pub fn sender(&self) -> u32 {
+        self.heir_of.unwrap_or(self.pid)
+    }
+
+    /// We, in the place of this dead holder.
+    fn heir(&self, us: &Holder) -> Holder {
+        Holder { delivery: self.delivery.clone(), heir_of: Some(self.sender()), ..us.clone() }
     }
 }
 
@@ -91,8 +106,7 @@ impl Lease {
             match found {
                 Found::Held => return Ok(Take::Held),
                 Found::Free { holder: Some(dead), .. } => {
-                    let heir = Holder { delivery: dead.delivery.clone(), ..us.clone() };
-                    return Ok(Take::Inherited(Lease::replace(path, &heir)?, dead));
+                    return Ok(Take::Inherited(Lease::replace(path, &dead.heir(us))?, dead));
                 }
                 Found::Free { holder: None, age, .. } => match ttl {
                     Some(ttl) if age >= ttl => remove(path)?,
@@ -263,7 +277,7 @@ mod tests {
     #[test]
     fn a_dead_holders_lock_is_taken_over_at_once_with_its_delivery() {
         let (_dir, path) = place();
-        let (dead, heir) = (us(), us());
+        let (dead, heir) = (Holder { pid: 7, ..us() }, us());
         let Take::New(lease) = Lease::take(&path, &dead, TTL).unwrap() else { panic!("free") };
         drop(lease);
         let Take::Inherited(lease, found) = Lease::take(&path, &heir, TTL).unwrap() else { panic!("dead") };
@@ -271,7 +285,7 @@ mod tests {
         // Whoever inherits from the heir is told of the same delivery.
         drop(lease);
         let Take::Inherited(_, found) = Lease::take(&path, &us(), TTL).unwrap() else { panic!("dead") };
-        assert_eq!(found.delivery, dead.delivery);
+        assert_eq!((&found.delivery, found.pid, found.sender()), (&dead.delivery, std::process::id(), 7));
     }
 
     #[test]
