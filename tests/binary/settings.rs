@@ -74,6 +74,23 @@ async fn a_value_that_is_not_allowed_ends_the_program_with_2_its_place_and_what_
 }
 
 #[tokio::test]
+async fn the_limits_of_the_queue_hold_for_a_running_server() {
+    let stage = with_settings("[plugins.atm-agent-mcp]\nqueue_max_bytes = 3\nqueue_max_entries = 1\n").await;
+    let mut server = stage.server(&[]).await;
+    server.done("codex", json!({ "prompt": "x", "identity": "ana" })).await;
+    let long = server.fails("agent_steer", json!({ "agent": "ana", "text": "four" })).await;
+    assert!(long.contains("its text has 4 bytes, at most 3 are allowed"), "{long}");
+    server.leave().await;
+
+    // Nobody takes what waits for an agent that does not run.
+    let mut server = stage.server(&[]).await;
+    let queued = server.done("agent_steer", json!({ "agent": "ana", "text": "one" })).await;
+    assert_eq!(queued["status"], "queued");
+    let full = server.fails("agent_steer", json!({ "agent": "ana", "text": "two" })).await;
+    assert!(full.contains("is full: 1 entries wait (queue_max_entries)"), "{full}");
+}
+
+#[tokio::test]
 async fn a_flag_that_is_not_allowed_ends_the_program_with_2_and_says_what_is() {
     let stage = Stage::set(json!({})).await;
     let cases: [(&[&str], &str); 6] = [

@@ -1,5 +1,6 @@
 //! What stands in an agent's queue reaches its thread: in order, once, whatever is killed.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use atm_agent_mcp::home::Home;
@@ -7,6 +8,7 @@ use atm_agent_mcp::ids::{AgentId, EntryId, Team};
 use atm_agent_mcp::queue::{Fate, Limits, Queue, Text, Urgency};
 use atm_agent_mcp::steps;
 use serde_json::json;
+use tokio::process::Child;
 
 use crate::attach::Second;
 use crate::stage::{Scene, Server, Stage, Told};
@@ -16,6 +18,7 @@ on_each_codex! {
     what_waits_for_a_busy_agent_comes_in_order_in_one_turn_with_each_text_apart,
     an_urgent_text_joins_the_turn_and_destroys_nothing,
     what_is_not_urgent_waits_for_the_turns_end,
+    a_push_that_waits_prints_the_thread_and_the_turn_in_which_its_message_arrived,
     a_steer_to_an_idle_agent_begins_a_turn,
     a_clients_call_goes_before_the_queue,
     a_steer_that_is_interrupted_before_it_is_taken_comes_again,
@@ -32,6 +35,24 @@ impl Scene {
         let team = Home::at(self.home()).team(&Team::parse("tests").unwrap());
         Queue::at(team.queue(&AgentId::parse(agent.text("agent_id")).unwrap()), Limits::default())
     }
+
+    /// `queue push --wait` to ana.
+    fn push_and_wait(&self, args: &[&str]) -> Child {
+        let mut command = self.program(&[&["queue", "push", "ana", "--team", "tests", "--wait"], args].concat());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+/// The one entry that a `push --wait` printed, and the thread and turn in which it has arrived.
+async fn proof(push: Child) -> (EntryId, String, String) {
+    let output = push.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("ana is running: "));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let (id, proof) = stdout.split_once('\n').expect("a line with the id");
+    let proof = proof.strip_prefix("delivered thread=").and_then(|proof| proof.strip_suffix('\n'));
+    let (thread, turn) = proof.and_then(|proof| proof.split_once(" turn=")).unwrap_or_else(|| panic!("{stdout}"));
+    (EntryId::parse(id).unwrap(), thread.to_owned(), turn.to_owned())
 }
 
 fn text(text: &str) -> Text {
@@ -155,6 +176,28 @@ async fn what_is_not_urgent_waits_for_the_turns_end(stage: Stage) {
     emptied(&server, "ana").await;
     assert_eq!(delivered(&queue, &now).1, held.text("turn_id"));
     assert_ne!(delivered(&queue, &later).1, held.text("turn_id"));
+    scene.end(server).await;
+}
+
+async fn a_push_that_waits_prints_the_thread_and_the_turn_in_which_its_message_arrived(stage: Stage) {
+    let (scene, [gate]) = stage.with_gates(["ana"]).await;
+    let server = scene.serve(&[]).await;
+    let ana = server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    let held = server.begin("codex-reply", json!({"identity": "ana", "prompt": "HOLD ana"})).await;
+    gate.reached().await;
+    let (later, now) = (scene.push_and_wait(&["SAY later"]), scene.push_and_wait(&["SAY now", "--urgent"]));
+    taken(&server, "ana").await;
+    gate.open();
+    let held = held.result().await.good();
+    let queue = scene.queue(&ana);
+    let ((later, thread, turn), now) = (proof(later).await, proof(now).await);
+    assert_eq!((thread.as_str(), &turn), (ana.text("threadId"), &delivered(&queue, &later).1));
+    assert_ne!(turn, held.text("turn_id"));
+    assert_eq!((now.1.as_str(), now.2.as_str()), (ana.text("threadId"), held.text("turn_id")));
+    emptied(&server, "ana").await;
+    for said in ["SAY later", "SAY now"] {
+        assert_eq!(heard(&server, "ana", said).await, 1, "{said}");
+    }
     scene.end(server).await;
 }
 

@@ -113,8 +113,13 @@ impl Scene {
 
     /// The command that does so.
     pub(crate) fn command(&self, flags: &[&str]) -> Command {
+        self.program(&[&["serve", "--team", "tests"], flags].concat())
+    }
+
+    /// Our program with these arguments.
+    pub(crate) fn program(&self, args: &[&str]) -> Command {
         let mut command = self.world.command(Path::new(env!("CARGO_BIN_EXE_atm-agent-mcp")), &self.codex);
-        command.args(["serve", "--team", "tests"]).args(flags);
+        command.args(args);
         command
     }
 
