@@ -272,7 +272,16 @@ impl Queue {
 
     fn look_at(&self, path: &Path) -> io::Result<Option<(Content, SystemTime)>> {
         let most = self.limits.bytes as u64 * FILE_FACTOR + FILE_MORE;
-        let Some((bytes, about)) = claimer::content(path, most)? else { return Ok(None) };
+        let (bytes, about) = match claimer::content(path, most) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            // Another user's file, say: one entry that cannot be delivered, and not the end of the queue.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let changed = fs::metadata(path)?.modified()?;
+                return Ok(Some((Content::Unusable(format!("it cannot be read: {error}")), changed)));
+            }
+            Err(error) => return Err(error),
+        };
         let changed = about.modified()?;
         let content = if !about.is_file() {
             Content::Unusable("it is not a file".to_owned())

@@ -241,6 +241,27 @@ fn what_cannot_be_said_is_buried_with_the_reason() {
 
 #[cfg(unix)]
 #[test]
+fn an_entry_that_may_not_be_read_stops_nobody() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_dir, queue) = queue();
+    foreign(&queue, V4[0], b"locked", OLD);
+    let (id, path) = (EntryId::parse(V4[0]).unwrap(), queue.dir().join(format!("{}.json", V4[0])));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    queue.enqueue(&text("fine")).unwrap();
+    if fs::read(&path).is_ok() {
+        // Root may read everything.
+        return assert_eq!(texts(&claim(&mut queue.claimer(), 10)), ["locked", "fine"]);
+    }
+    assert!(matches!(&queue.list().unwrap()[0].state, Standing::Unusable(why) if why.contains("cannot be read")));
+    assert_eq!(texts(&claim(&mut queue.claimer(), 10)), ["fine"]);
+    let Fate::Dead(Some(reason)) = queue.fate(&id) else { panic!("dead") };
+    assert!(reason.why.contains("cannot be read"), "{reason:?}");
+    queue.discard(&id).unwrap();
+    assert_eq!((queue.fate(&id), queue.list_dead().unwrap()), (Fate::Gone, vec![]));
+}
+
+#[cfg(unix)]
+#[test]
 fn a_pipe_with_the_name_of_an_entry_stops_nobody() {
     let (_dir, queue) = queue();
     queue.make().unwrap();
