@@ -109,7 +109,12 @@ impl Lease {
                     return Ok(Take::Inherited(Lease::replace(path, &dead.heir(us))?, dead));
                 }
                 Found::Free { holder: None, age, .. } => match ttl {
-                    Some(ttl) if age >= ttl => remove(path)?,
+                    Some(ttl) if age >= ttl => {
+                        if let Err(error) = remove_lock(path) {
+                            tracing::warn!(lock = %path.display(), %error, "a foreign lock that cannot be removed");
+                            return Ok(Take::Foreign(None));
+                        }
+                    }
                     ttl => return Ok(Take::Foreign(ttl.map(|ttl| ttl - age))),
                 },
             }
@@ -165,8 +170,8 @@ pub(super) enum Found {
     Held,
     /// Its OS lock was free, and is ours as long as this lives.
     Free {
-        /// Keeps the OS lock.
-        _file: File,
+        /// Keeps the OS lock; a directory or a pipe, which others may use as a lock, has none.
+        _file: Option<File>,
         /// The dead holder, if it was one of ours on this machine.
         holder: Option<Holder>,
         /// How long ago it was made.
@@ -190,8 +195,13 @@ impl Found {
     }
 
     fn with(path: &Path, lock: impl FnOnce(&File) -> Result<bool, TryLockError>) -> io::Result<Option<Found>> {
-        let file = match OpenOptions::new().read(true).write(true).open(path) {
-            Ok(file) => file,
+        let opened = fs::metadata(path).and_then(|about| match about.is_file() {
+            true => OpenOptions::new().read(true).write(true).open(path).map(Ok),
+            false => Ok(Err(about)),
+        });
+        let file = match opened {
+            Ok(Ok(file)) => file,
+            Ok(Err(about)) => return Ok(Some(Found::Free { _file: None, holder: None, age: age(&about)? })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -213,10 +223,14 @@ impl Found {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
             Err(error) => return Err(error),
         };
-        let made = file.metadata()?.modified()?;
-        let age = SystemTime::now().duration_since(made).unwrap_or_default();
-        Ok(Some(Found::Free { _file: file, holder, age }))
+        let age = age(&file.metadata()?)?;
+        Ok(Some(Found::Free { _file: Some(file), holder, age }))
     }
+}
+
+/// How long ago a lock file was made; one from the future, by a clock that has jumped since, is new.
+fn age(about: &fs::Metadata) -> io::Result<Duration> {
+    Ok(SystemTime::now().duration_since(about.modified()?).unwrap_or_default())
 }
 
 /// Whether this file is the one that stands at `path` now.
@@ -235,6 +249,11 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 #[cfg(not(unix))]
 fn is_at(_: &File, path: &Path) -> io::Result<bool> {
     path.try_exists()
+}
+
+/// Removes a lock, of whatever kind.
+fn remove_lock(path: &Path) -> io::Result<()> {
+    if path.is_dir() { fs::remove_dir(path) } else { remove(path) }
 }
 
 /// Removes a file that may be gone already.
@@ -302,6 +321,22 @@ mod tests {
             let Take::New(lease) = Lease::take(&path, &us(), TTL).unwrap() else { panic!("too old") };
             lease.give_up().unwrap();
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_or_a_pipe_is_a_foreign_lock_too() {
+        let (_dir, path) = place();
+        let pipe = || assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let directory = || fs::create_dir(&path).unwrap();
+        for make in [&pipe as &dyn Fn(), &directory] {
+            make();
+            assert!(matches!(Lease::take(&path, &us(), TTL).unwrap(), Take::Foreign(Some(_))));
+            let Take::New(lease) = Lease::take(&path, &us(), Some(Duration::ZERO)).unwrap() else { panic!("too old") };
+            lease.give_up().unwrap();
+        }
+        fs::create_dir_all(path.join("kept")).unwrap();
+        assert!(matches!(Lease::take(&path, &us(), Some(Duration::ZERO)).unwrap(), Take::Foreign(None)));
     }
 
     #[test]

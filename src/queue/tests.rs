@@ -246,7 +246,7 @@ fn an_entry_that_may_not_be_read_stops_nobody() {
     let (_dir, queue) = queue();
     foreign(&queue, V4[0], b"locked", OLD);
     let (id, path) = (EntryId::parse(V4[0]).unwrap(), queue.dir().join(format!("{}.json", V4[0])));
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     queue.enqueue(&text("fine")).unwrap();
     if fs::read(&path).is_ok() {
         // Root may read everything.
