@@ -15,6 +15,10 @@ use super::{Queue, tries};
 use crate::ids::{DeliveryId, EntryId};
 use crate::steps;
 
+/// How often the directory is looked at for one batch: whoever writes without a pause could make it go on for ever.
+const LOOKS: usize = 4;
+/// When to look again at what such writers write.
+const SOON: Duration = Duration::from_millis(1);
 /// When to look again for what another claimer holds.
 const HELD: Duration = Duration::from_millis(100);
 
@@ -54,6 +58,15 @@ impl Batch {
     }
 }
 
+/// How going through the queue ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// There is nothing more to take, or no room for it.
+    Through,
+    /// At an entry that may lack a predecessor: the directory is to be looked at before.
+    Unsure,
+}
+
 /// What became of one place in the queue.
 enum Step {
     Claimed(Box<Claim>),
@@ -71,33 +84,46 @@ impl Claimer {
     /// The oldest entries, `most` at most, under `delivery`. Those taken over from a dead holder come alone, under the
     /// delivery in which they may have arrived.
     pub fn claim(&mut self, most: usize, delivery: &DeliveryId) -> io::Result<Vec<Claim>> {
-        let fresh = self.index.len() < most;
-        if fresh {
-            self.refresh()?;
-        }
-        let mut batch = Batch::new(Lane::All, most, delivery);
-        self.take(&mut batch)?;
-        if !fresh && batch.has_room() {
-            // Of what was known, some was gone: there may be others.
-            self.refresh()?;
-            self.take(&mut batch)?;
-        }
-        Ok(batch.claims)
+        let look = self.index.len() < most;
+        self.fill(Batch::new(Lane::All, most, delivery), look)
     }
 
     /// The same of the urgent ones alone.
     pub fn claim_urgent(&mut self, most: usize, delivery: &DeliveryId) -> io::Result<Vec<Claim>> {
-        if self.stale || self.index.len() == 0 {
-            self.refresh()?;
+        let look = self.stale || self.index.len() == 0;
+        self.fill(Batch::new(Lane::Urgent, most, delivery), look)
+    }
+
+    /// Fills the batch from what is known, after a look into the directory if one is wanted, or if it comes to need one.
+    fn fill(&mut self, mut batch: Batch, mut look: bool) -> io::Result<Vec<Claim>> {
+        let mut looked = false;
+        for _ in 0..LOOKS {
+            if look {
+                self.refresh()?;
+                looked = true;
+            }
+            if batch.lane == Lane::Urgent {
+                self.read_urgency();
+            }
+            look = match self.take(&mut batch)? {
+                Pass::Unsure => true,
+                // Of what was known, some was gone: there may be others.
+                Pass::Through => !looked && batch.has_room(),
+            };
+            if !look {
+                return Ok(batch.claims);
+            }
         }
+        self.look_again(Some(SOON));
+        Ok(batch.claims)
+    }
+
+    fn read_urgency(&mut self) {
         for place in self.index.unread() {
-            if let Ok(Some((Content::Whole(text, _), _))) = self.look(&place.id) {
+            if let Ok(Some((Content::Whole(text, _), _))) = self.queue.look(&place.id) {
                 self.index.has_urgency(&place.id, text.urgency);
             }
         }
-        let mut batch = Batch::new(Lane::Urgent, most, delivery);
-        self.take(&mut batch)?;
-        Ok(batch.claims)
     }
 
     /// Of which queue.
@@ -143,7 +169,7 @@ impl Claimer {
 
     /// Fills the batch, from the oldest on: one that came late may be older than those in the batch, and what its writer
     /// wrote after it is behind it.
-    fn take(&mut self, batch: &mut Batch) -> io::Result<()> {
+    fn take(&mut self, batch: &mut Batch) -> io::Result<Pass> {
         self.again = None;
         let mut place = self.index.next(None);
         while let Some(here) = place.take_if(|_| batch.has_room()) {
@@ -152,13 +178,16 @@ impl Claimer {
             if is_other || batch.claims.iter().any(|claim| claim.id == here.id) {
                 continue;
             }
+            if !self.index.is_sure(&here.id) {
+                return Ok(Pass::Unsure);
+            }
             match self.step(&here, &batch.us, batch.claims.first())? {
                 Step::Claimed(claim) => batch.claims.push(*claim),
                 Step::Passed => {}
                 Step::Stop => batch.stopped = true,
             }
         }
-        Ok(())
+        Ok(Pass::Through)
     }
 
     /// Tries to claim one entry; the first claim says whether this batch is of the doubtful ones.
@@ -167,9 +196,17 @@ impl Claimer {
         let id = &place.id;
         // Acknowledged, most often: known places are forgotten when they are found empty, so that what is given back is
         // found in its place.
-        if !files.entry(id).try_exists()? {
-            self.index.forget(id);
-            return Ok(Step::Passed);
+        let about = match fs::metadata(files.entry(id)) {
+            Ok(about) => about,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.index.forget(id);
+                return Ok(Step::Passed);
+            }
+            Err(error) => return Err(error),
+        };
+        // Whoever left it so may be dead; it need not be claimed to be passed over.
+        if about.is_file() && about.len() == 0 {
+            return Ok(self.unfinished(age(about.modified()?), UNFINISHED));
         }
         let (lease, dead) = match Lease::take(&files.lock(id), us, self.queue.limits.ttl)? {
             Take::New(lease) => (lease, None),
@@ -194,7 +231,7 @@ impl Claimer {
         if first.is_some_and(|first| first.dead.is_some() != claim.dead.is_some()) {
             return Ok(Step::Stop);
         }
-        let Some((content, changed)) = self.look(id)? else {
+        let Some((content, changed)) = self.queue.look(id)? else {
             self.index.forget(id);
             claim.release()?;
             return Ok(Step::Passed);
@@ -214,8 +251,7 @@ impl Claimer {
             }
             Content::Unfinished(left) => {
                 claim.release()?;
-                // For so long its writer is believed to be at work, and those behind it wait for their turn.
-                if age(changed) < UNFINISHED { Ok(self.stop(left)) } else { Ok(Step::Passed) }
+                Ok(self.unfinished(age(changed), left))
             }
             Content::Unusable(why) => {
                 tracing::warn!(entry = %id, why, "an entry that cannot be delivered is buried");
@@ -227,8 +263,9 @@ impl Claimer {
         }
     }
 
-    fn look(&self, id: &EntryId) -> io::Result<Option<(Content, SystemTime)>> {
-        self.queue.look(id)
+    /// For a while its writer is believed to be at work, and those behind it wait for their turn.
+    fn unfinished(&mut self, age: Duration, left: Duration) -> Step {
+        if age < UNFINISHED { self.stop(left) } else { Step::Passed }
     }
 
     fn stop(&mut self, left: Duration) -> Step {

@@ -2,7 +2,8 @@
 //!
 //! A directory that is listed while writers write may show a writer's later entry and not its earlier one. So when a
 //! listing shows anything new, the directory is listed once more: what the first listing showed has all its predecessors
-//! in the second. Whatever is behind the last of those is left to the next look.
+//! in the second, and is sure. What only the second showed is not, until the next look: it may be a predecessor, or lack
+//! one. (Times do not tell which: those of files lag behind those of UUIDs by a tick of the file system's clock.)
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -34,8 +35,17 @@ impl Place {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     places: BTreeSet<Place>,
-    /// Of these, by id; what is known of their urgency is known for good.
-    known: HashMap<EntryId, (Place, Option<Urgency>)>,
+    /// The same by id.
+    known: HashMap<EntryId, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    place: Place,
+    /// Once it was read it is known for good.
+    urgency: Option<Urgency>,
+    /// Whether everything that its writer wrote before it is known too.
+    sure: bool,
 }
 
 impl Index {
@@ -56,27 +66,32 @@ impl Index {
 
     /// Which entries' urgency is not known yet, in order.
     pub(super) fn unread(&self) -> Vec<Place> {
-        let mut unread: Vec<Place> =
-            self.known.values().filter(|(_, urgency)| urgency.is_none()).map(|(place, _)| place.clone()).collect();
+        let unread = self.known.values().filter(|known| known.urgency.is_none());
+        let mut unread: Vec<Place> = unread.map(|known| known.place.clone()).collect();
         unread.sort();
         unread
     }
 
     /// What is known of an entry's urgency.
     pub(super) fn urgency(&self, id: &EntryId) -> Option<Urgency> {
-        self.known.get(id).and_then(|(_, urgency)| *urgency)
+        self.known.get(id).and_then(|known| known.urgency)
     }
 
     /// It was read.
     pub(super) fn has_urgency(&mut self, id: &EntryId, urgency: Urgency) {
-        if let Some((_, known)) = self.known.get_mut(id) {
-            *known = Some(urgency);
+        if let Some(known) = self.known.get_mut(id) {
+            known.urgency = Some(urgency);
         }
+    }
+
+    /// Whether everything that its writer wrote before it is known too.
+    pub(super) fn is_sure(&self, id: &EntryId) -> bool {
+        self.known.get(id).is_some_and(|known| known.sure)
     }
 
     /// It waits no more.
     pub(super) fn forget(&mut self, id: &EntryId) {
-        if let Some((place, _)) = self.known.remove(id) {
+        if let Some(Known { place, .. }) = self.known.remove(id) {
             self.places.remove(&place);
         }
     }
@@ -84,25 +99,32 @@ impl Index {
     /// Looks into the directory.
     pub(super) fn refresh(&mut self, dir: &Path) -> io::Result<()> {
         let first = names(dir)?;
-        let any_new = first.iter().any(|id| !self.known.contains_key(id));
-        if any_new {
-            let listed: HashSet<EntryId> = names(dir)?.into_iter().collect();
-            let new = listed.iter().filter(|id| !self.known.contains_key(*id));
-            let new: Vec<Place> = new.map(|id| placed(dir, id.clone())).collect();
-            let is_there = |place: &&Place| listed.contains(&place.id);
-            let known = first.iter().filter_map(|id| self.known.get(id)).map(|(place, _)| place);
-            let shown: HashSet<&EntryId> = first.iter().collect();
-            let last = known.chain(new.iter().filter(|place| shown.contains(&place.id))).filter(is_there).max();
-            let within: Vec<Place> = new.iter().filter(|place| Some(*place) <= last).cloned().collect();
-            self.retain(&listed);
-            for place in within {
-                self.places.insert(place.clone());
-                self.known.insert(place.id.clone(), (place, None));
+        if first.iter().all(|id| self.is_sure(id)) {
+            if first.len() < self.known.len() {
+                self.retain(&first.into_iter().collect());
             }
-        } else if first.len() < self.known.len() {
-            self.retain(&first.into_iter().collect());
+            return Ok(());
         }
+        self.learn(&first, names(dir)?, |id| placed(dir, id));
         Ok(())
+    }
+
+    /// What two listings show, one made after the other.
+    fn learn(&mut self, first: &[EntryId], second: Vec<EntryId>, placed: impl Fn(EntryId) -> Place) {
+        let second: HashSet<EntryId> = second.into_iter().collect();
+        self.retain(&second);
+        for id in second {
+            if !self.known.contains_key(&id) {
+                let place = placed(id.clone());
+                self.places.insert(place.clone());
+                self.known.insert(id, Known { place, urgency: None, sure: false });
+            }
+        }
+        for id in first {
+            if let Some(known) = self.known.get_mut(id) {
+                known.sure = true;
+            }
+        }
     }
 
     /// Forgets whatever is not there any more.
@@ -167,20 +189,34 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_came_while_the_directory_was_listed_waits_for_the_next_look() {
+    fn what_only_the_second_listing_shows_is_not_sure_before_the_next_look() {
+        let ids = [(); 4].map(|()| EntryId::next());
+        let [one, two, three, other] = &ids;
+        let place = |id: EntryId| Place::of(id, || None);
+        let sure = |index: &Index| ids.each_ref().map(|id| index.is_sure(id));
+        let mut index = Index::default();
+        // The second listing has begun before the first of these was written, and shows the second of them.
+        index.learn(std::slice::from_ref(other), vec![other.clone(), two.clone()], place);
+        assert_eq!((index.len(), sure(&index)), (2, [false, false, false, true]));
+        index.learn(&[two.clone(), other.clone()], vec![three.clone(), two.clone(), one.clone(), other.clone()], place);
+        assert_eq!((index.next(None).unwrap().id, sure(&index)), (one.clone(), [false, true, false, true]));
+        index.learn(&ids, ids.to_vec(), place);
+        assert_eq!(sure(&index), [true; 4]);
+    }
+
+    #[test]
+    fn an_entry_that_is_gone_is_forgotten_and_one_that_stays_keeps_what_is_known_of_it() {
         let dir = tempfile::tempdir().unwrap();
         let write = |id: &EntryId| fs::write(dir.path().join(format!("{id}.json")), "x").unwrap();
         let mut index = Index::default();
         let (one, two) = (EntryId::next(), EntryId::next());
         write(&two);
         index.refresh(dir.path()).unwrap();
-        assert_eq!(index.next(None).unwrap().id, two);
+        index.has_urgency(&two, Urgency::Urgent);
         write(&one);
         index.refresh(dir.path()).unwrap();
         let first = index.next(None).unwrap();
         assert_eq!((&first.id, index.next(Some(&first)).unwrap().id), (&one, two.clone()));
-        index.has_urgency(&two, Urgency::Urgent);
-        index.refresh(dir.path()).unwrap();
         assert_eq!((index.urgency(&two), index.urgency(&one)), (Some(Urgency::Urgent), None));
         fs::remove_file(dir.path().join(format!("{one}.json"))).unwrap();
         index.refresh(dir.path()).unwrap();
