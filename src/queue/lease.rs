@@ -170,7 +170,7 @@ pub(super) enum Found {
     Held,
     /// Its OS lock was free, and is ours as long as this lives.
     Free {
-        /// Keeps the OS lock; a directory or a pipe, which others may use as a lock, has none.
+        /// Keeps the OS lock; a directory or a pipe, which others may use as a lock, and what may not be opened have none.
         _file: Option<File>,
         /// The dead holder, if it was one of ours on this machine.
         holder: Option<Holder>,
@@ -195,9 +195,15 @@ impl Found {
     }
 
     fn with(path: &Path, lock: impl FnOnce(&File) -> Result<bool, TryLockError>) -> io::Result<Option<Found>> {
-        let opened = fs::metadata(path).and_then(|about| match about.is_file() {
-            true => OpenOptions::new().read(true).write(true).open(path).map(Ok),
-            false => Ok(Err(about)),
+        let opened = fs::metadata(path).and_then(|about| {
+            if !about.is_file() {
+                return Ok(Err(about));
+            }
+            match OpenOptions::new().read(true).write(true).open(path) {
+                // Another user's.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Err(about)),
+                opened => opened.map(Ok),
+            }
         });
         let file = match opened {
             Ok(Ok(file)) => file,
