@@ -46,7 +46,7 @@ fn measure(size: Size) -> Result<(), Error> {
 }
 
 /// What kind of file system a directory is on: that of the longest mount point above it. Only Linux tells.
-fn file_system(dir: &Path) -> String {
+pub(crate) fn file_system(dir: &Path) -> String {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let fields = mounts.lines().filter_map(|line| line.split(' ').skip(1).take(2).collect::<Vec<_>>().try_into().ok());
     let above = fields.filter(|[point, _]: &[&str; 2]| dir.starts_with(point));

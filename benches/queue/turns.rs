@@ -2,8 +2,8 @@
 
 use std::io::Write;
 use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, thread};
 
 use atm_agent_mcp::demo::model::spoken;
 use atm_agent_mcp::demo::world::World;
@@ -12,9 +12,9 @@ use atm_agent_mcp::ids::{EntryId, Team};
 use atm_agent_mcp::queue::{Fate, Limits, Queue, Text};
 use serde_json::json;
 
-use crate::rounds;
 use crate::stage::server::TEAM;
 use crate::stage::{Bare, CODEX, Error, Figures, Server, Size, codex, ms, world};
+use crate::{file_system, rounds};
 
 /// When what has not arrived is not waited for any longer.
 const LATE: Duration = Duration::from_secs(10);
@@ -39,25 +39,25 @@ struct Start {
     asked: f64,
 }
 
-/// Says also why there are no figures, if there are none.
 pub(crate) fn turns(out: &mut impl Write, size: Size) -> Result<(), Error> {
-    let count = size.pick(200, 20);
-    writeln!(out, "saying something to an idle agent, to the model's being asked, {count} rounds (ms; Codex {CODEX})")?;
-    let [queue, reply, codex] = match measure(count) {
-        Ok(starts) => starts,
-        Err(error) => return Ok(writeln!(out, "  not measured: {error}")?),
-    };
+    let count = size.pick(300, 30);
+    writeln!(out, "saying something to an idle agent, to the model's being asked, {count} rounds (ms)")?;
+    let dir = env::temp_dir();
+    writeln!(out, "Codex {CODEX} with a scripted model; queues in {} on {}", dir.display(), file_system(&dir))?;
+    let [queue, reply, codex] = measure(count)?;
     let figures = |starts: &[Start]| starts.iter().map(|start| start.asked).collect::<Figures>();
     let enqueue: Figures = queue.iter().map(|start| start.enqueue).collect();
     let apart: Figures = queue.iter().zip(&codex).map(|(ours, bare)| ours.asked - bare.asked).collect();
-    let (ours, bare) = (figures(&queue), figures(&codex));
-    let added = |percent| ours.at(percent) - bare.at(percent);
+    let (ours, reply, bare) = (figures(&queue), figures(&reply), figures(&codex));
+    let added =
+        |to: &Figures| [50, 90, 99].map(|percent| format!("{:8.2}", ours.at(percent) - to.at(percent))).concat();
     writeln!(out, "{}", Figures::HEAD)?;
     writeln!(out, "  {:<24}{ours}", "through the queue")?;
     writeln!(out, "  {:<24}{enqueue}", "  of it, to enqueue")?;
-    writeln!(out, "  {:<24}{}", "by codex-reply", figures(&reply))?;
+    writeln!(out, "  {:<24}{reply}", "by codex-reply")?;
     writeln!(out, "  {:<24}{bare}", "Codex's own turn/start")?;
-    writeln!(out, "  {:<24}{:8.2}{:8.2}{:8.2}", "added to Codex's own", added(50), added(90), added(99))?;
+    writeln!(out, "  {:<24}{}", "added to codex-reply", added(&reply))?;
+    writeln!(out, "  {:<24}{}", "added to Codex's own", added(&bare))?;
     writeln!(out, "  {:<24}{:8.2}", "added, round by round", apart.at(50))?;
     writeln!(out, "  {:<24}{:16}{:8.2}    the predecessor: up to 30000", "aim", "", 10.0)?;
     Ok(())
