@@ -73,7 +73,7 @@ fn measure(count: usize) -> Result<[Vec<Start>; 3], Error> {
     let mut server = Server::start(&world, &codex()?, &world.project())?;
     server.agent("first")?;
     let client = Bare::connect(&server.socket()?)?;
-    let mut stage = Stage { world, server, client, asked, said: 0 };
+    let mut stage = Stage { server, client, asked, said: 0, world };
     let mut starts = [const { Vec::new() }; 3];
     while starts[0].len() < count {
         let pair = stage.pair()?;
@@ -86,12 +86,13 @@ fn measure(count: usize) -> Result<[Vec<Start>; 3], Error> {
 }
 
 struct Stage {
-    world: World,
     server: Server,
     client: Bare,
     /// When the model was asked, and what the user had said.
     asked: Receiver<(Instant, String)>,
     said: usize,
+    /// Last, for fields are dropped in order: a server that still runs would write into a world that is gone.
+    world: World,
 }
 
 /// Two agents, with as much behind them: one hears through its queue, one by calls.
