@@ -230,8 +230,13 @@ impl<'a> Part<'a> {
         let remains = remains::inspect(&self.queue)?;
         trouble.extend(remains.strange);
         let accounts = std::mem::take(&mut self.crew.accounts);
-        let mut history =
-            History { accounts, buried: remains.buried, fragments: remains.fragments, ..History::default() };
+        let mut history = History {
+            accounts,
+            waiting: remains.waiting,
+            buried: remains.buried,
+            fragments: remains.fragments,
+            ..History::default()
+        };
         for message in transcript(self.world, &self.programs, &self.thread).await? {
             let marks = Mark::all_in(&message);
             if !message.starts_with(CLIENT) {

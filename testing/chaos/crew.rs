@@ -17,6 +17,9 @@ use crate::history::Account;
 use crate::life::now;
 use crate::producer::Kind;
 
+/// After so many nanoseconds a process's number may be another's: what was taken over then is not the first one's.
+const REUSED: u128 = 60_000_000_000;
+
 /// How long an armed child is left to come to its step.
 const TIME_TO_FALL: Duration = Duration::from_secs(4);
 /// For about how long an armed producer enqueues at most, in milliseconds.
@@ -190,6 +193,9 @@ impl Crew {
     pub(crate) fn takeovers(&self) -> Vec<Duration> {
         let first = |(pid, shot): &(u32, u128)| {
             let after = self.takes.get(pid)?.iter().filter_map(|took| took.checked_sub(*shot)).min()?;
+            if after > REUSED {
+                return None;
+            }
             Some(Duration::from_nanos(u64::try_from(after).unwrap_or(u64::MAX)))
         };
         self.shots.iter().filter_map(first).collect()

@@ -68,6 +68,7 @@ impl fmt::Display for Figures {
         row("delivered", self.history.arrived.len().to_string())?;
         row("fragments", self.history.fragments.to_string())?;
         row("buried", self.history.buried.len().to_string())?;
+        row("still waiting", self.history.waiting.len().to_string())?;
         row("lost", self.verdict.lost.len().to_string())?;
         row("duplicated", self.verdict.duplicated.len().to_string())?;
         row("reordered", self.verdict.reordered.len().to_string())?;

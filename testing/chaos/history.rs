@@ -30,6 +30,8 @@ pub(crate) struct History {
     pub(crate) accounts: BTreeMap<u32, Account>,
     /// What arrived, in order.
     pub(crate) arrived: Vec<Mark>,
+    /// What still waits when there is no more time: that is a fault of its own, and no loss.
+    pub(crate) waiting: Vec<Mark>,
     /// What was buried because the run wanted it so.
     pub(crate) buried: Vec<Mark>,
     /// How much arrived, was buried or is left that is no whole text.
@@ -85,9 +87,10 @@ pub(crate) fn judge(history: &History) -> Verdict {
             *last = mark.number.max(*last);
         }
     }
+    let waiting = history.waiting.iter().map(|mark| (mark.producer, mark.number));
+    let there: HashSet<(u32, u64)> = seen.into_keys().chain(waiting).collect();
     for (producer, account) in &history.accounts {
-        let mut lost: Vec<u64> =
-            account.acked.iter().copied().filter(|n| !seen.contains_key(&(*producer, *n))).collect();
+        let mut lost: Vec<u64> = account.acked.iter().copied().filter(|n| !there.contains(&(*producer, *n))).collect();
         lost.sort_unstable();
         verdict.lost.extend(lost.into_iter().map(|number| format!("number {number} of producer {producer}")));
     }
@@ -130,6 +133,12 @@ mod tests {
     fn what_is_missing_is_lost_if_it_was_acknowledged() {
         let verdict = judge(&history(4, &[mark(1), mark(4)]));
         assert_eq!(verdict, Verdict { lost: vec!["number 2 of producer 1".into()], ..Verdict::default() });
+    }
+
+    #[test]
+    fn what_still_waits_is_not_lost() {
+        let waits = History { waiting: vec![mark(2)], ..history(4, &[mark(1), mark(4)]) };
+        assert_eq!(judge(&waits), Verdict::default());
     }
 
     #[test]

@@ -13,9 +13,9 @@ use crate::life::{Stop, say};
 use crate::mark::Mark;
 
 /// With so many waiting, a producer waits.
-const ENOUGH: usize = 500;
-/// How often it looks.
-const LOOK_EACH: u64 = 32;
+const ENOUGH: usize = 200;
+/// How often it looks, and when it begins: whoever waits may be killed.
+const LOOK_EACH: u64 = 16;
 
 /// How a producer enqueues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -76,6 +76,12 @@ pub(crate) fn produce(order: Order) -> io::Result<()> {
     let mut foreign = foreign.transpose()?;
     let mut number = order.from;
     while !stop.is_set() {
+        while (number == order.from || number.is_multiple_of(LOOK_EACH)) && queue.depth()?.waiting > ENOUGH {
+            if stop.is_set() {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
         let form = if foreign.is_none() || rng.bool() { Form::Entry } else { Form::Plain };
         let urgent = form == Form::Entry && rng.u8(..6) == 0;
         let urgency = if urgent { Urgency::Urgent } else { Urgency::Normal };
@@ -89,9 +95,6 @@ pub(crate) fn produce(order: Order) -> io::Result<()> {
         say(format_args!("{} {number}", if done { "ack" } else { "late" }))?;
         number += 1;
         thread::sleep(Duration::from_millis(rng.u64(..=order.pause)));
-        while number.is_multiple_of(LOOK_EACH) && queue.depth()?.waiting > ENOUGH && !stop.is_set() {
-            thread::sleep(Duration::from_millis(50));
-        }
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ const DEATHS: &str = "its server ended before it had arrived";
 /// What was found.
 #[derive(Debug, Default)]
 pub(crate) struct Remains {
+    /// There was no time for it.
+    pub(crate) waiting: Vec<Mark>,
     /// Buried because the run wanted it so.
     pub(crate) buried: Vec<Mark>,
     /// Pieces of texts that a dead writer has left: buried, or files in which nothing was written yet.
@@ -59,6 +61,8 @@ pub(crate) fn inspect(queue: &Queue) -> io::Result<Remains> {
             remains.strange.push(format!("left behind: {name}"));
         }
     }
+    let texts = queue.list()?.into_iter().filter_map(|listed| listed.text);
+    remains.waiting = texts.flat_map(|text| Mark::all_in(&text.text)).collect();
     let dead = queue.list_dead()?;
     for listed in &dead {
         let why = match &listed.state {

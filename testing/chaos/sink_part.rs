@@ -59,6 +59,7 @@ pub(crate) fn play(length: Duration, seed: u64) -> io::Result<Figures> {
     let remains = remains::inspect(&queue)?;
     trouble.extend(remains.strange);
     let mut history = History { accounts: std::mem::take(&mut crew.accounts), ..History::default() };
+    history.waiting = remains.waiting;
     history.buried = remains.buried;
     history.fragments = remains.fragments;
     for text in sink.texts()? {
