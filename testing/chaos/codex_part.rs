@@ -142,10 +142,14 @@ impl<'a> Part<'a> {
     /// Waits until everything that waits has arrived.
     async fn drain(&mut self) -> io::Result<()> {
         let until = Instant::now() + LAST_DRAIN;
-        while Instant::now() < until && !(remains::waiting(&self.queue)?.is_empty() && self.server.is_idle().await) {
+        while !(remains::waiting(&self.queue)?.is_empty() && self.server.is_idle().await) {
+            if Instant::now() > until {
+                self.crew.trouble.extend(stuck(&self.queue)?);
+                self.crew.trouble.push(format!("not done after {} s more", LAST_DRAIN.as_secs()));
+                break;
+            }
             self.tick().await?;
         }
-        self.crew.trouble.extend(stuck(&self.queue)?);
         Ok(())
     }
 

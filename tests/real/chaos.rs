@@ -22,6 +22,6 @@ fn no_kill_of_a_writer_or_a_reader_loses_doubles_or_reorders_a_text() {
 
 #[test]
 fn no_kill_of_a_server_or_its_codex_loses_doubles_or_reorders_a_text() {
-    let figures = played("codex", 8);
+    let figures = played("codex", 10);
     assert!(figures["delivered"] > 0 && figures["kills"] > 0, "{figures:?}");
 }
