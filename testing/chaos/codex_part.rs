@@ -17,7 +17,6 @@ use crate::armoury::Armoury;
 use crate::crew::{Crew, Place, Role};
 use crate::figures::Figures;
 use crate::history::{History, judge};
-use crate::mark::Mark;
 use crate::producer::Kind;
 use crate::remains;
 use crate::server::{AGENT, Programs, Server, TEAM};
@@ -242,11 +241,7 @@ impl<'a> Part<'a> {
             ..History::default()
         };
         for message in transcript(self.world, &self.programs, &self.thread).await? {
-            let marks = Mark::all_in(&message);
-            if !message.starts_with(CLIENT) {
-                history.fragments += entries(&message).saturating_sub(marks.len());
-            }
-            history.arrived.extend(marks);
+            texts(&message).for_each(|text| history.arrives(text));
         }
         let verdict = judge(&history);
         let kills = std::mem::take(&mut self.crew.kills);
@@ -260,12 +255,12 @@ fn comes_to(step: &str) -> bool {
     !step.starts_with("bury.")
 }
 
-/// How many entries make up a message.
-fn entries(message: &str) -> usize {
-    message.lines().filter(|line| line.starts_with("[queue entry ")).count().max(1)
+/// The texts of the entries in a message: parts of their own, behind the lines that say where they come from.
+fn texts(message: &[String]) -> impl Iterator<Item = &String> {
+    message.iter().filter(|part| !part.starts_with(CLIENT) && !part.trim_start().starts_with("[queue entry "))
 }
 
-async fn transcript(world: &World, programs: &Programs, thread: &str) -> io::Result<Vec<String>> {
+async fn transcript(world: &World, programs: &Programs, thread: &str) -> io::Result<Vec<Vec<String>>> {
     let mut reader = world.command(&std::env::current_exe()?, &programs.codex);
     reader.arg("transcript").arg("--home").arg(world.home()).arg("--codex").arg(&programs.codex);
     let output = reader.args(["--thread", thread]).output().await?;

@@ -66,7 +66,7 @@ impl fmt::Display for Figures {
         row("enqueued", acked.to_string())?;
         row("tried", tried.to_string())?;
         row("delivered", self.history.arrived.len().to_string())?;
-        row("fragments", self.history.fragments.to_string())?;
+        row("fragments", self.history.fragments.len().to_string())?;
         row("buried", self.history.buried.len().to_string())?;
         row("still waiting", self.history.waiting.len().to_string())?;
         row("lost", self.verdict.lost.len().to_string())?;

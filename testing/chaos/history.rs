@@ -34,8 +34,18 @@ pub(crate) struct History {
     pub(crate) waiting: Vec<Mark>,
     /// What was buried because the run wanted it so.
     pub(crate) buried: Vec<Mark>,
-    /// How much arrived, was buried or is left that is no whole text.
-    pub(crate) fragments: usize,
+    /// What arrived, was buried or is left that is no whole text, and of which text it is if it tells.
+    pub(crate) fragments: Vec<Option<Mark>>,
+}
+
+impl History {
+    /// A text has arrived after the others, whole or not.
+    pub(crate) fn arrives(&mut self, text: &str) {
+        match Mark::of(text) {
+            Some(mark) => self.arrived.push(mark),
+            None => self.fragments.push(Mark::begun_in(text)),
+        }
+    }
 }
 
 /// What is wrong with it; nothing, one hopes.
@@ -43,7 +53,7 @@ pub(crate) struct History {
 pub(crate) struct Verdict {
     /// Acknowledged, and neither arrived nor buried.
     pub(crate) lost: Vec<String>,
-    /// Arrived or buried once more.
+    /// Arrived or buried once more, whole or in part.
     pub(crate) duplicated: Vec<String>,
     /// Arrived behind a later one of the same producer and urgency.
     pub(crate) reordered: Vec<String>,
@@ -87,6 +97,13 @@ pub(crate) fn judge(history: &History) -> Verdict {
             *last = mark.number.max(*last);
         }
     }
+    let mut pieces: HashSet<(u32, u64)> = HashSet::new();
+    for mark in history.fragments.iter().flatten() {
+        let text = (mark.producer, mark.number);
+        if seen.contains_key(&text) || !pieces.insert(text) {
+            verdict.duplicated.push(format!("{mark} is there once more, in part"));
+        }
+    }
     let waiting = history.waiting.iter().map(|mark| (mark.producer, mark.number));
     let there: HashSet<(u32, u64)> = seen.into_keys().chain(waiting).collect();
     for (producer, account) in &history.accounts {
@@ -95,8 +112,9 @@ pub(crate) fn judge(history: &History) -> Verdict {
         verdict.lost.extend(lost.into_iter().map(|number| format!("number {number} of producer {producer}")));
     }
     let cut_off: usize = history.accounts.values().map(Account::cut_off).sum();
-    if history.fragments > cut_off {
-        verdict.strange.push(format!("{} fragments, and only {cut_off} writes were cut off", history.fragments));
+    let fragments = history.fragments.len();
+    if fragments > cut_off {
+        verdict.strange.push(format!("{fragments} fragments, and only {cut_off} writes were cut off"));
     }
     verdict
 }
@@ -125,7 +143,8 @@ mod tests {
         for arrived in [&[mark(1), mark(2), mark(4)][..], &[mark(1), mark(2), mark(3), mark(4)]] {
             assert_eq!(judge(&history(4, arrived)), Verdict::default());
         }
-        let explained = History { buried: vec![mark(2)], fragments: 1, ..history(4, &[mark(1), mark(4)]) };
+        let explained =
+            History { buried: vec![mark(2)], fragments: vec![Some(mark(3))], ..history(4, &[mark(1), mark(4)]) };
         assert_eq!(judge(&explained), Verdict::default());
     }
 
@@ -150,6 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_is_at_most_once_too_and_is_not_the_text() {
+        let pieces = |fragments: &[Mark], arrived: &[Mark]| {
+            let fragments = fragments.iter().copied().map(Some).collect();
+            judge(&History { fragments, ..history(4, arrived) })
+        };
+        let verdict = pieces(&[mark(3), mark(3)], &[mark(1), mark(2), mark(4)]);
+        assert_eq!(verdict.duplicated, ["#chaos p1 3 normal# is there once more, in part"]);
+        let verdict = pieces(&[mark(3)], &[mark(1), mark(2), mark(3), mark(4)]);
+        assert_eq!(verdict.duplicated, ["#chaos p1 3 normal# is there once more, in part"]);
+        let verdict = pieces(&[mark(4)], &[mark(1), mark(2)]);
+        assert_eq!(verdict.lost, ["number 4 of producer 1"]);
+    }
+
+    #[test]
     fn order_is_kept_by_each_producer_for_each_urgency() {
         let verdict = judge(&history(4, &[mark(2), mark(1), mark(4)]));
         assert_eq!(verdict.reordered, ["#chaos p1 1 normal# arrived after number 2"]);
@@ -163,7 +196,7 @@ mod tests {
     fn what_nobody_tried_is_strange() {
         let verdict = judge(&history(2, &[mark(1), mark(2), mark(9)]));
         assert_eq!(verdict.strange, ["#chaos p1 9 normal# arrived and was never tried"]);
-        let verdict = judge(&History { fragments: 1, ..history(2, &[mark(1), mark(2)]) });
+        let verdict = judge(&History { fragments: vec![None], ..history(2, &[mark(1), mark(2)]) });
         assert_eq!(verdict.strange, ["1 fragments, and only 0 writes were cut off"]);
         assert_eq!(verdict.faults().count(), 1);
     }

@@ -50,11 +50,14 @@ impl Mark {
         Rng::with_seed((u64::from(self.producer) << 40) ^ self.number)
     }
 
-    /// Every text that stands whole in what arrived, in order.
-    pub(crate) fn all_in(arrived: &str) -> Vec<Mark> {
-        let lines = arrived.match_indices(START).filter(|(at, _)| *at == 0 || arrived[..*at].ends_with('\n'));
-        let told = lines.filter_map(|(at, _)| Some((Mark::parse(&arrived[at..])?, &arrived[at..])));
-        told.filter(|(mark, rest)| rest.starts_with(&mark.text())).map(|(mark, _)| mark).collect()
+    /// Which text this is, if it is one of ours, whole and unchanged.
+    pub(crate) fn of(text: &str) -> Option<Mark> {
+        Mark::parse(text).filter(|mark| mark.text() == text)
+    }
+
+    /// Which text this is a piece of, if that much of it is there; it may be a piece of JSON.
+    pub(crate) fn begun_in(piece: &str) -> Option<Mark> {
+        Mark::parse(&piece[piece.find(START)?..])
     }
 
     fn parse(text: &str) -> Option<Mark> {
@@ -82,17 +85,19 @@ mod tests {
     fn a_text_is_known_again_whole_and_only_whole() {
         for number in 0..500 {
             let text = mark(number).text();
-            assert_eq!(Mark::all_in(&text), [mark(number)]);
+            assert_eq!(Mark::of(&text), Some(mark(number)));
             let half = (text.len() / 2..).find(|at| text.is_char_boundary(*at)).unwrap();
-            assert_eq!(Mark::all_in(&text[..half]), []);
-            assert_eq!(Mark::all_in(&text.replace("#chaos p3", "#chaos p4")), []);
+            let changed =
+                [&text[..half], &text.replace("#chaos p3", "#chaos p4"), &format!("{text}\n"), &format!(" {text}")];
+            changed.into_iter().for_each(|changed| assert_eq!(Mark::of(changed), None, "{changed:?}"));
         }
     }
 
     #[test]
-    fn several_in_one_message_are_found_in_their_order() {
-        let message = format!("[queue entry a]\n{}\n\n[queue entry b]\n{}", mark(7).text(), mark(8).text());
-        assert_eq!(Mark::all_in(&message), [mark(7), mark(8)]);
-        assert_eq!(Mark::all_in(&format!("quoted: {}", mark(7).text())), []);
+    fn a_piece_tells_what_it_is_a_piece_of_if_it_is_long_enough() {
+        let json = format!("{{\"v\":1,\"text\":\"{}", mark(7));
+        assert_eq!(Mark::begun_in(&json), Some(mark(7)));
+        assert_eq!(Mark::begun_in(&json[..json.len() - 1]), None);
+        assert_eq!(Mark::begun_in("{\"v\":1,"), None);
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Remains {
     /// Buried because the run wanted it so.
     pub(crate) buried: Vec<Mark>,
     /// Pieces of texts that a dead writer has left: buried, or files in which nothing was written yet.
-    pub(crate) fragments: usize,
+    pub(crate) fragments: Vec<Option<Mark>>,
     /// What nobody can explain.
     pub(crate) strange: Vec<String>,
 }
@@ -56,23 +56,24 @@ pub(crate) fn inspect(queue: &Queue) -> io::Result<Remains> {
         let name = file.file_name().to_string_lossy().into_owned();
         let is_entry = name.strip_suffix(".json").is_some_and(|id| EntryId::parse(id).is_ok());
         if is_entry && file.metadata()?.len() == 0 {
-            remains.fragments += 1;
+            remains.fragments.push(None);
         } else if name != "dead" && name != "delivered.jsonl" && name != "delivered.1.jsonl" {
             remains.strange.push(format!("left behind: {name}"));
         }
     }
     let texts = queue.list()?.into_iter().filter_map(|listed| listed.text);
-    remains.waiting = texts.flat_map(|text| Mark::all_in(&text.text)).collect();
+    remains.waiting = texts.filter_map(|text| Mark::of(&text.text)).collect();
     let dead = queue.list_dead()?;
     for listed in &dead {
         let why = match &listed.state {
             Standing::Dead(Some(reason)) => reason.why.as_str(),
             _ => "nobody knows why",
         };
-        let marks = listed.text.as_ref().map_or_else(Vec::new, |text| Mark::all_in(&text.text));
-        match &marks[..] {
-            [mark] if why == WHY || why.contains(DEATHS) => remains.buried.push(*mark),
-            [] if why == WHY || why.contains(DEATHS) || why.starts_with("it is not UTF-8") => remains.fragments += 1,
+        let text = listed.text.as_ref().map_or("", |text| &text.text);
+        let is_wanted = why == WHY || why.contains(DEATHS);
+        match Mark::of(text) {
+            Some(mark) if is_wanted => remains.buried.push(mark),
+            None if is_wanted || why.starts_with("it is not UTF-8") => remains.fragments.push(Mark::begun_in(text)),
             _ => remains.strange.push(format!("{} is buried: {why}", listed.id)),
         }
     }

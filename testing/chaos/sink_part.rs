@@ -9,7 +9,6 @@ use fastrand::Rng;
 use crate::crew::{Crew, Place, Role};
 use crate::figures::Figures;
 use crate::history::{History, judge};
-use crate::mark::Mark;
 use crate::producer::Kind;
 use crate::remains;
 use crate::sink::Sink;
@@ -62,11 +61,7 @@ pub(crate) fn play(length: Duration, seed: u64) -> io::Result<Figures> {
     history.waiting = remains.waiting;
     history.buried = remains.buried;
     history.fragments = remains.fragments;
-    for text in sink.texts()? {
-        let marks = Mark::all_in(&text);
-        history.fragments += usize::from(marks.is_empty());
-        history.arrived.extend(marks);
-    }
+    sink.texts()?.iter().for_each(|text| history.arrives(text));
     let verdict = judge(&history);
     let kills = std::mem::take(&mut crew.kills);
     Ok(Figures { part: "sink", comes_to: |_| true, history, verdict, kills, taken_over, times, trouble })

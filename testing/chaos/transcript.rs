@@ -22,7 +22,7 @@ pub(crate) struct Order {
     pub(crate) thread: String,
 }
 
-/// Says every message of the user, in order, as one JSON list.
+/// Says every message of the user, in order, each with its parts, as one JSON list.
 pub(crate) async fn read(order: &Order) -> io::Result<()> {
     let program = Some(order.codex.clone());
     let codex = Codex::new(Launch { program, home: Home::at(&order.home), deadline: Duration::from_secs(60) });
@@ -36,7 +36,7 @@ pub(crate) async fn read(order: &Order) -> io::Result<()> {
     say(format_args!("{}", serde_json::to_string(&messages)?))
 }
 
-async fn messages(client: &Client, thread: &ThreadId) -> Result<Vec<String>, CodexError> {
+async fn messages(client: &Client, thread: &ThreadId) -> Result<Vec<Vec<String>>, CodexError> {
     client.thread_resume(thread, &ThreadOptions::default()).await?;
     let mut turns: Vec<Turn> = Vec::new();
     let mut cursor: Option<String> = None;
