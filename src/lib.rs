@@ -5,13 +5,13 @@
 //!
 //! ```text
 //! ids, policy, repo, rpc, steps,
-//! demo::model                           nothing of ours
+//! demo::model, plain, watch             nothing of ours
 //! home                                  ids, steps
-//! queue                                 ids, home, steps
+//! queue                                 ids, home, steps, watch
 //! config                                ids, home, policy, repo
 //! codex                                 rpc, ids, home, policy
 //! session                               codex, ids, home, repo, steps
-//! courier                               session, queue, ids, steps
+//! courier                               session, queue, ids, plain, steps
 //! mcp                                   session, queue, ids, config, policy
 //! serve                                 everything above
 //! demo                                  codex, demo::model
@@ -26,6 +26,7 @@ pub mod demo;
 pub mod home;
 pub mod ids;
 pub mod mcp;
+pub mod plain;
 pub mod policy;
 pub mod queue;
 pub mod repo;
@@ -33,3 +34,4 @@ pub mod rpc;
 pub mod serve;
 pub mod session;
 pub mod steps;
+pub mod watch;

@@ -6,7 +6,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use atm_agent_mcp::queue::{Limits, Queue, Watch, Watcher};
+use atm_agent_mcp::queue::{Arrivals, Limits, Queue};
+use atm_agent_mcp::watch::Watcher;
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -51,13 +52,13 @@ pub(crate) fn wakes(out: &mut impl Write, place: &Path, size: Size) -> Result<()
 fn woken(place: &Path, count: usize) -> Result<Vec<Wake>, Error> {
     let dir = tempfile::tempdir_in(place)?;
     let queue = Queue::at(dir.path(), Limits::default());
-    let watch = Arc::new(Watcher::new()).watch(&queue)?;
+    let watch = Arrivals::of(&queue, &Arc::new(Watcher::new()))?;
     let (told, wakes) = mpsc::channel();
     let runtime = runtime()?;
     let waiting = thread::spawn(move || {
         runtime.block_on(async {
             loop {
-                watch.arrival().await;
+                watch.next().await;
                 if told.send(Instant::now()).is_err() {
                     return;
                 }
@@ -89,7 +90,7 @@ fn watching(dirs: &[TempDir], time: Duration) -> Result<Duration, Error> {
     let mut waiting = JoinSet::new();
     runtime()?.block_on(async {
         for dir in dirs {
-            let watch = watcher.watch(&Queue::at(dir.path(), Limits::default()))?;
+            let watch = Arrivals::of(&Queue::at(dir.path(), Limits::default()), &watcher)?;
             waiting.spawn(wait(watch));
         }
         // The first wake of each is past then.
@@ -100,9 +101,9 @@ fn watching(dirs: &[TempDir], time: Duration) -> Result<Duration, Error> {
     })
 }
 
-async fn wait(watch: Watch) {
+async fn wait(watch: Arrivals) {
     loop {
-        watch.arrival().await;
+        watch.next().await;
     }
 }
 

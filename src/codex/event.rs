@@ -56,7 +56,7 @@ pub enum ThreadEvent {
         /// What.
         ask: Ask,
     },
-    /// The app-server is gone, and with it every turn.
+    /// The app-server is gone, and with it every turn; or somebody has put this thread away.
     Lost(Arc<str>),
 }
 
@@ -81,6 +81,8 @@ pub(super) fn read(method: &str, params: &str) -> Option<ThreadEvent> {
         "thread/status/changed" => {
             parse(method, params).map(|StatusNote { status }| ThreadEvent::Waits(status.is_waiting()))
         }
+        "thread/archived" => Some(ThreadEvent::Lost("its thread was archived".into())),
+        "thread/deleted" => Some(ThreadEvent::Lost("its thread was deleted".into())),
         "error" => parse(method, params).map(|ErrorNote { turn_id: turn, error, will_retry: retried }| {
             ThreadEvent::Failed { turn, message: error.message, retried }
         }),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::ages::Ages;
 use super::message::{self, Said};
 use crate::ids::{DeliveryId, TurnId};
-use crate::queue::{self, Claim, Claimer, Limits, Queues, Watch};
+use crate::queue::{self, Arrivals, Claim, Claimer, Limits, Queues};
 use crate::session::{Delivery, Handle, Receipt, Snapshot, State, Takes};
 use crate::steps;
 
@@ -18,6 +18,8 @@ use crate::steps;
 const MOST: usize = 10;
 /// How often Codex may refuse an entry before it is buried.
 const REFUSALS_MAX: u32 = 5;
+/// How often an entry may be lost (Codex has died with it, say, or its turn was interrupted) before it is buried.
+const LOSSES_MAX: u32 = 10;
 /// How often a server may die with an entry before it is buried.
 const DEATHS_MAX: u32 = 20;
 /// How long what was not taken now is left alone, if nothing else happens.
@@ -77,9 +79,9 @@ impl Round {
 
     pub(super) async fn run(mut self) {
         let agent = self.handle.identity().clone();
-        let watch = loop {
+        let arrivals = loop {
             match self.begin().await {
-                Ok(watch) => break watch,
+                Ok(arrivals) => break arrivals,
                 Err(error) => tracing::warn!(%agent, %error, "nothing can be delivered"),
             }
             let over = self.snapshot.wait_for(|_| false);
@@ -95,21 +97,22 @@ impl Round {
                     Some(PAUSE_MAX)
                 }
             };
-            self.wait(&watch, pause).await;
+            self.wait(&arrivals, pause).await;
         }
     }
 
     /// Makes the queue ready: its directory is there, without what crashes left, and watched.
-    async fn begin(&mut self) -> io::Result<Watch> {
+    async fn begin(&mut self) -> io::Result<Arrivals> {
         self.on_disk(|claimer| {
             claimer.queue().make().map_err(io::Error::other)?;
-            claimer.queue().sweep(LEFT_BEHIND)
+            claimer.queue().sweep(LEFT_BEHIND);
+            Ok(())
         })
         .await?;
         self.queues.watch(self.handle.agent()).map_err(io::Error::other)
     }
 
-    async fn wait(&mut self, watch: &Watch, pause: Option<Duration>) {
+    async fn wait(&mut self, arrivals: &Arrivals, pause: Option<Duration>) {
         let pause = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -117,7 +120,7 @@ impl Round {
             }
         };
         tokio::select! {
-            () = watch.arrival() => {
+            () = arrivals.next() => {
                 if let Some(claimer) = &mut self.claimer {
                     claimer.arrived();
                 }
@@ -148,7 +151,7 @@ impl Round {
                     let claimer = self.claimer.as_ref().filter(|_| snapshot.takes != Takes::Nothing);
                     return Ok(claimer.and_then(Claimer::look_again_in));
                 }
-                Some(first) if first.taken_over_from().is_some() => self.resolve(claims, &snapshot).await?,
+                Some(first) if first.taken_over_from().is_some() => self.resolve(claims, None, &snapshot).await?,
                 Some(_) => self.deliver(claims, snapshot.takes, &snapshot).await?,
             };
             if let Next::After(pause) = next {
@@ -186,7 +189,7 @@ impl Round {
             }
             Receipt::InDoubt(why) => {
                 tracing::info!(agent = %self.handle.identity(), %why, "the history is asked what has arrived");
-                self.resolve(claims, snapshot).await
+                self.resolve(claims, Some(why), snapshot).await
             }
         }
     }
@@ -202,13 +205,13 @@ impl Round {
         Ok(claims)
     }
 
-    /// Claims of which nobody knows whether they have arrived: the thread's history does.
-    async fn resolve(&mut self, claims: Vec<Claim>, snapshot: &Snapshot) -> io::Result<Next> {
+    /// Claims of which nobody knows whether they have arrived, and `why`, where that is known: the thread's history does.
+    async fn resolve(&mut self, claims: Vec<Claim>, why: Option<Arc<str>>, snapshot: &Snapshot) -> io::Result<Next> {
         let id = claims[0].delivery().clone();
         let (claims, others): (Vec<Claim>, Vec<Claim>) = claims.into_iter().partition(|claim| *claim.delivery() == id);
         // In doubt still: their turn comes.
         drop(others);
-        let died_elsewhere = claims[0].taken_over_from().is_some_and(|holder| holder.sender() != std::process::id());
+        let died_elsewhere = claims[0].taken_over_from().is_some_and(|holder| !holder.is_of_us());
         let found = match self.handle.find(&id).await {
             Ok(None) if !died_elsewhere => {
                 tokio::time::sleep(SECOND_LOOK).await;
@@ -227,8 +230,9 @@ impl Round {
                 Ok(Next::Now)
             }
             (Ok(_), _) => {
-                self.give_back(claims).await?;
-                Ok(Next::Now)
+                let why = why.unwrap_or_else(|| Arc::from("nobody knows how its delivery ended"));
+                self.count(claims, why, LOSSES_MAX).await?;
+                Ok(self.failed())
             }
             (Err(why), _) => {
                 tracing::warn!(agent = %self.handle.identity(), %why, "whether it has arrived cannot be found out now");
@@ -261,8 +265,10 @@ impl Round {
                 if claim.attempts() + 1 < most {
                     return claim.failed(&why);
                 }
-                tracing::warn!(entry = %claim.id(), %why, "buried");
-                claim.bury(&format!("it failed {most} times, the last time so: {why}"))
+                let (id, times) = (claim.id().clone(), claim.attempts() + 1);
+                claim.bury(&format!("it failed {times} times, the last time so: {why}"))?;
+                tracing::warn!(entry = %id, %why, "buried");
+                Ok(())
             })
         })
         .await
@@ -284,8 +290,14 @@ impl Round {
         let elapsed = since.map_or(Duration::ZERO, |since| now - since);
         for id in self.ages.add(&waiting, elapsed, most) {
             let why = format!("an idle agent has not taken it for {} s (queue_ttl_secs)", most.as_secs());
-            tracing::warn!(agent = %self.handle.identity(), entry = %id, why, "buried");
-            self.on_disk(move |claimer| claimer.bury(&id, &why)).await?;
+            let agent = self.handle.identity().clone();
+            self.on_disk(move |claimer| {
+                if claimer.bury(&id, &why)? {
+                    tracing::warn!(%agent, entry = %id, why, "buried");
+                }
+                Ok(())
+            })
+            .await?;
             self.queues.settled();
         }
         Ok(())

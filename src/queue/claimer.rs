@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 
 use super::claim::Claim;
-use super::dead::{self, Reason};
 use super::entry::{self, Content, UNFINISHED, Urgency};
 use super::index::{Index, Place};
 use super::lease::{Holder, Lease, Take};
@@ -21,6 +20,10 @@ const LOOKS: usize = 4;
 const SOON: Duration = Duration::from_millis(1);
 /// When to look again for what another claimer holds.
 const HELD: Duration = Duration::from_millis(100);
+/// When to look again whether a foreign lock has gone.
+const FOREIGN: Duration = Duration::from_secs(1);
+/// When to try again what could not be buried.
+const UNBURIED: Duration = Duration::from_secs(30);
 
 /// Takes entries from one queue. There may be several, in one process or in many: an entry has one claim at a time, and
 /// what is behind the claim of another waits for it, so that the order holds.
@@ -120,8 +123,10 @@ impl Claimer {
 
     fn read_urgency(&mut self) {
         for place in self.index.unread() {
-            if let Ok(Some((Content::Whole(text, _), _))) = self.queue.look(&place.id) {
-                self.index.has_urgency(&place.id, text.urgency);
+            match self.queue.look(&place.id) {
+                Ok(Some((Content::Whole(text, _), _))) => self.index.has_urgency(&place.id, text.urgency),
+                Ok(Some((Content::Unusable(_), _))) => self.index.has_urgency(&place.id, Urgency::Normal),
+                Ok(Some((Content::Unfinished(_), _)) | None) | Err(_) => {}
             }
         }
     }
@@ -196,7 +201,7 @@ impl Claimer {
         let id = &place.id;
         // Acknowledged, most often: known places are forgotten when they are found empty, so that what is given back is
         // found in its place.
-        let about = match fs::metadata(files.entry(id)) {
+        let about = match fs::symlink_metadata(files.entry(id)) {
             Ok(about) => about,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.index.forget(id);
@@ -213,7 +218,7 @@ impl Claimer {
             Take::Inherited(lease, dead) => (lease, Some(dead)),
             Take::Held => return Ok(self.stop(HELD)),
             Take::Foreign(left) => {
-                self.look_again(left);
+                self.look_again(Some(left.map_or(FOREIGN, |left| left.min(FOREIGN))));
                 return Ok(Step::Passed);
             }
         };
@@ -240,27 +245,37 @@ impl Claimer {
         steps::at("claim.read");
         match content {
             Content::Whole(text, _) if claim.dead.is_none() && has_expired(&text) => {
-                claim.bury("it has expired: its own expires_at is past")?;
-                self.index.forget(id);
-                Ok(Step::Passed)
+                Ok(self.bury_claim(claim, "it has expired: its own expires_at is past"))
             }
             Content::Whole(text, at) => {
                 claim.enqueued_at = at.or_else(|| Timestamp::try_from(changed).ok()).unwrap_or(claim.enqueued_at);
                 claim.text = text;
                 Ok(Step::Claimed(Box::new(claim)))
             }
+            // What it was when its holder died may have arrived, whatever it is now: that is found out first.
+            Content::Unfinished(_) | Content::Unusable(_) if claim.dead.is_some() => Ok(Step::Claimed(Box::new(claim))),
             Content::Unfinished(left) => {
                 claim.release()?;
                 Ok(self.unfinished(age(changed), left))
             }
-            Content::Unusable(why) => {
+            Content::Unusable(why) => Ok(self.bury_claim(claim, &why)),
+        }
+    }
+
+    /// What cannot be delivered is buried; what cannot even be buried is in nobody's way.
+    fn bury_claim(&mut self, claim: Claim, why: &str) -> Step {
+        let id = claim.id.clone();
+        match claim.bury(why) {
+            Ok(()) => {
                 tracing::warn!(entry = %id, why, "an entry that cannot be delivered is buried");
-                dead::bury(&files, id, &Reason::new(&why, claim.attempts))?;
-                claim.release()?;
-                self.index.forget(id);
-                Ok(Step::Passed)
+                self.index.forget(&id);
+            }
+            Err(error) => {
+                tracing::warn!(entry = %id, why, %error, "an entry that cannot be delivered cannot be buried either");
+                self.look_again(Some(UNBURIED));
             }
         }
+        Step::Passed
     }
 
     /// For a while its writer is believed to be at work, and those behind it wait for their turn.
@@ -290,24 +305,17 @@ pub(super) fn age(changed: SystemTime) -> Duration {
     SystemTime::now().duration_since(changed).unwrap_or(Duration::MAX)
 }
 
-/// A file that is read: its content, and when it was last changed; `None` if it is gone.
-pub(super) fn content(path: &std::path::Path, most: u64) -> io::Result<Option<(Vec<u8>, fs::Metadata)>> {
+/// A file that is read: its content, and what it was when it was read.
+pub(super) fn content(path: &std::path::Path, most: u64) -> io::Result<(Vec<u8>, fs::Metadata)> {
     use std::io::Read;
-    let read = || -> io::Result<(Vec<u8>, fs::Metadata)> {
-        let mut content = Vec::new();
-        // A pipe is not opened: that would wait for its writer.
-        let about = fs::metadata(path)?;
-        if !about.is_file() {
-            return Ok((content, about));
-        }
-        let mut file = fs::File::open(path)?;
-        (&mut file).take(most + 1).read_to_end(&mut content)?;
-        // A writer in place may have gone on meanwhile: what counts is the state after the reading.
-        Ok((content, file.metadata()?))
-    };
-    match read() {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    let mut content = Vec::new();
+    // A pipe is not opened: that would wait for its writer.
+    let about = fs::metadata(path)?;
+    if !about.is_file() {
+        return Ok((content, about));
     }
+    let mut file = fs::File::open(path)?;
+    (&mut file).take(most + 1).read_to_end(&mut content)?;
+    // A writer in place may have gone on meanwhile: what counts is the state after the reading.
+    Ok((content, file.metadata()?))
 }

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::lease::remove;
+use super::lease::{is_there, remove, remove_any};
 use super::{Files, index, tries};
 use crate::home::{private_dir, sync_dir, write_atomic};
 use crate::ids::EntryId;
@@ -35,7 +36,7 @@ impl Reason {
 
 /// Moves an entry that the caller has claimed.
 pub(super) fn bury(files: &Files, id: &EntryId, reason: &Reason) -> io::Result<()> {
-    private_dir(&files.dead_dir())?;
+    make_room(&files.dead_dir())?;
     write_atomic(&files.reason(id), &serde_json::to_vec(reason)?)?;
     steps::at("bury.explained");
     fs::rename(files.entry(id), files.dead(id))?;
@@ -46,9 +47,22 @@ pub(super) fn bury(files: &Files, id: &EntryId, reason: &Reason) -> io::Result<(
     Ok(())
 }
 
-/// Who lies there.
+/// Whatever else has the directory's name is set aside: a queue that cannot bury would stand still.
+fn make_room(dir: &Path) -> io::Result<()> {
+    if !dir.is_dir() && is_there(dir)? {
+        let aside = dir.with_extension(EntryId::next().as_str());
+        fs::rename(dir, &aside)?;
+        tracing::warn!(was = %dir.display(), now = %aside.display(), "what was no directory is set aside");
+    }
+    private_dir(dir)
+}
+
+/// Who lies there; nobody, if it is no directory.
 pub(super) fn all(files: &Files) -> io::Result<Vec<EntryId>> {
-    index::names(&files.dead_dir())
+    match index::names(&files.dead_dir()) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(Vec::new()),
+        names => names,
+    }
 }
 
 /// Why.
@@ -67,7 +81,7 @@ pub(super) fn retry(files: &Files, id: &EntryId) -> io::Result<()> {
 
 /// Removes an entry.
 pub(super) fn discard(files: &Files, id: &EntryId) -> io::Result<()> {
-    remove(&files.dead(id))?;
+    remove_any(&files.dead(id))?;
     remove(&files.reason(id))?;
     sync_dir(&files.dead_dir())
 }

@@ -28,6 +28,11 @@ pub enum QueueError {
     /// There is no such entry.
     #[error("there is no entry {0} in this queue")]
     NotFound(EntryId),
+    /// A buried entry's place is taken.
+    #[error(
+        "an entry {0} waits beside the buried one; let it be delivered, or drop it with `atm-agent-mcp queue drop {0}`"
+    )]
+    Twice(EntryId),
     /// The file system refuses.
     #[error("the queue {} cannot be used: {source}", dir.display())]
     Files {

@@ -3,7 +3,8 @@
 //! It appears in one step with its content and with the OS lock held, so nobody ever sees a half-made one of ours. What
 //! it says: who claimed, and under which delivery. An OS lock that is free means that its holder is dead. A lock file that
 //! is not ours (empty, as atm-agent-mcp 0.14.0 and scripts make them) or of another machine says nothing of its maker's
-//! life: it counts as alive until it is older than the time allowed.
+//! life: it counts as alive until it is older than the time allowed. Then it is removed; one of ours is taken over even
+//! then, for its delivery may have arrived.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -30,39 +31,84 @@ const TRIES: usize = 16;
 pub struct Holder {
     v: u32,
     /// The process.
-    pub pid: u32,
-    /// When that process made its first claim: another process that is given the same number later has another time.
-    pub started: Timestamp,
+    #[serde(flatten)]
+    pub process: Process,
     /// The machine.
     pub host: String,
+    /// Which start of which kernel, where it tells: OS locks count between all its processes, whatever a container or a
+    /// new name calls the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot: Option<String>,
     /// Under which delivery the entry is, or was to be, delivered.
     pub delivery: DeliveryId,
     /// The process that gave it that delivery, if this one has only taken it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    heir_of: Option<u32>,
+    heir_of: Option<Process>,
 }
 
-static STARTED: LazyLock<Timestamp> = LazyLock::new(Timestamp::now);
+/// A process, told apart from any other that is given the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// When it started; where the system does not say, when it made its first claim.
+    pub started: Timestamp,
+}
+
+static US: LazyLock<Process> = LazyLock::new(|| {
+    let age = age_of_process().and_then(|age| Timestamp::now().checked_sub(age).ok());
+    Process { pid: std::process::id(), started: age.unwrap_or_else(Timestamp::now) }
+});
 static HOST: LazyLock<String> = LazyLock::new(host);
+static BOOT: LazyLock<Option<String>> = LazyLock::new(boot);
 
 impl Holder {
     /// This process.
     pub(super) fn us(delivery: &DeliveryId) -> Holder {
-        let (started, host) = (*STARTED, HOST.clone());
-        Holder { v: VERSION, pid: std::process::id(), started, host, delivery: delivery.clone(), heir_of: None }
+        let (host, boot) = (HOST.clone(), BOOT.clone());
+        Holder { v: VERSION, process: *US, host, boot, delivery: delivery.clone(), heir_of: None }
     }
-}
 
-impl Holder {
-    /// The process that may have sent the delivery.
-    pub fn sender(&self) -> u32 {
-        self.heir_of.unwrap_or(self.pid)
+    /// Whether the delivery can only have been sent by this process.
+    pub fn is_of_us(&self) -> bool {
+        self.heir_of.unwrap_or(self.process) == *US
     }
 
     /// We, in the place of this dead holder.
     fn heir(&self, us: &Holder) -> Holder {
-        Holder { delivery: self.delivery.clone(), heir_of: Some(self.sender()), ..us.clone() }
+        let heir_of = Some(self.heir_of.unwrap_or(self.process));
+        Holder { delivery: self.delivery.clone(), heir_of, ..us.clone() }
     }
+
+    /// Whether its OS lock says whether it lives.
+    pub(super) fn is_here(&self) -> bool {
+        self.host == *HOST || (self.boot.is_some() && self.boot == *BOOT)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn boot() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn boot() -> Option<String> {
+    None
+}
+
+/// How long this process has run: the 22nd field of `stat` is its start, in ticks since that of the machine.
+#[cfg(target_os = "linux")]
+fn age_of_process() -> Option<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name, which may hold anything, is the second field; behind it comes the third.
+    let ticks: f64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let uptime: f64 = fs::read_to_string("/proc/uptime").ok()?.split_whitespace().next()?.parse().ok()?;
+    Duration::try_from_secs_f64(uptime - ticks / rustix::param::clock_ticks_per_second() as f64).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn age_of_process() -> Option<Duration> {
+    None
 }
 
 #[cfg(unix)]
@@ -105,18 +151,19 @@ impl Lease {
             let Some(found) = Found::open(path)? else { continue };
             match found {
                 Found::Held => return Ok(Take::Held),
-                Found::Free { holder: Some(dead), .. } => {
-                    return Ok(Take::Inherited(Lease::replace(path, &dead.heir(us))?, dead));
-                }
-                Found::Free { holder: None, age, .. } => match ttl {
-                    Some(ttl) if age >= ttl => {
-                        if let Err(error) = remove_lock(path) {
-                            tracing::warn!(lock = %path.display(), %error, "a foreign lock that cannot be removed");
-                            return Ok(Take::Foreign(None));
-                        }
+                Found::Free { holder, age, .. } => {
+                    let is_here = holder.as_ref().is_some_and(Holder::is_here);
+                    if !is_here && ttl.is_none_or(|ttl| age < ttl) {
+                        return Ok(Take::Foreign(ttl.map(|ttl| ttl - age)));
                     }
-                    ttl => return Ok(Take::Foreign(ttl.map(|ttl| ttl - age))),
-                },
+                    if let Some(dead) = holder {
+                        return Ok(Take::Inherited(Lease::replace(path, &dead.heir(us))?, dead));
+                    }
+                    if let Err(error) = remove_any(path) {
+                        tracing::warn!(lock = %path.display(), %error, "a foreign lock that cannot be removed");
+                        return Ok(Take::Foreign(None));
+                    }
+                }
             }
         }
         Ok(Take::Held)
@@ -125,7 +172,7 @@ impl Lease {
     /// Makes the lock file if there is none.
     fn create(path: &Path, us: &Holder) -> io::Result<Option<Lease>> {
         // Most often there is none, or we know already: the look is cheaper than what it may spare.
-        if path.try_exists()? {
+        if is_there(path)? {
             return Ok(None);
         }
         match prepare(path, us)?.persist_noclobber(path) {
@@ -170,9 +217,10 @@ pub(super) enum Found {
     Held,
     /// Its OS lock was free, and is ours as long as this lives.
     Free {
-        /// Keeps the OS lock; a directory or a pipe, which others may use as a lock, and what may not be opened have none.
+        /// Keeps the OS lock; a directory, a pipe or a link, which others may use as a lock, and what may not be opened have
+        /// none.
         _file: Option<File>,
-        /// The dead holder, if it was one of ours on this machine.
+        /// Who holds it, if it is of our form; dead, if its OS locks count here.
         holder: Option<Holder>,
         /// How long ago it was made.
         age: Duration,
@@ -195,7 +243,7 @@ impl Found {
     }
 
     fn with(path: &Path, lock: impl FnOnce(&File) -> Result<bool, TryLockError>) -> io::Result<Option<Found>> {
-        let opened = fs::metadata(path).and_then(|about| {
+        let opened = fs::symlink_metadata(path).and_then(|about| {
             if !about.is_file() {
                 return Ok(Err(about));
             }
@@ -225,7 +273,7 @@ impl Found {
         }
         let mut text = String::new();
         let holder = match (&file).take(SIZE_MAX).read_to_string(&mut text) {
-            Ok(_) => serde_json::from_str(&text).ok().filter(|holder: &Holder| holder.host == *HOST),
+            Ok(_) => serde_json::from_str(&text).ok(),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
             Err(error) => return Err(error),
         };
@@ -257,9 +305,13 @@ fn is_at(_: &File, path: &Path) -> io::Result<bool> {
     path.try_exists()
 }
 
-/// Removes a lock, of whatever kind.
-fn remove_lock(path: &Path) -> io::Result<()> {
-    if path.is_dir() { fs::remove_dir(path) } else { remove(path) }
+/// Whether anything stands there, a link that leads nowhere included.
+pub(super) fn is_there(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes a file that may be gone already.
@@ -268,6 +320,12 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Removes whatever stands there: a file, a link, or a directory that is empty.
+pub(super) fn remove_any(path: &Path) -> io::Result<()> {
+    let is_directory = fs::symlink_metadata(path).is_ok_and(|about| about.is_dir());
+    if is_directory { fs::remove_dir(path) } else { remove(path) }
 }
 
 #[cfg(test)]
@@ -292,7 +350,7 @@ mod tests {
         let us = us();
         let Take::New(lease) = Lease::take(&path, &us, TTL).unwrap() else { panic!("free") };
         let said: Holder = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        assert_eq!((said.pid, &said), (std::process::id(), &us));
+        assert_eq!((said.process.pid, &said), (std::process::id(), &us));
         assert!(!said.host.is_empty());
         assert!(matches!(Lease::take(&path, &us, TTL).unwrap(), Take::Held));
         lease.give_up().unwrap();
@@ -302,7 +360,8 @@ mod tests {
     #[test]
     fn a_dead_holders_lock_is_taken_over_at_once_with_its_delivery() {
         let (_dir, path) = place();
-        let (dead, heir) = (Holder { pid: 7, ..us() }, us());
+        let process = Process { pid: 7, started: Timestamp::now() };
+        let (dead, heir) = (Holder { process, ..us() }, us());
         let Take::New(lease) = Lease::take(&path, &dead, TTL).unwrap() else { panic!("free") };
         drop(lease);
         let Take::Inherited(lease, found) = Lease::take(&path, &heir, TTL).unwrap() else { panic!("dead") };
@@ -310,14 +369,44 @@ mod tests {
         // Whoever inherits from the heir is told of the same delivery.
         drop(lease);
         let Take::Inherited(_, found) = Lease::take(&path, &us(), TTL).unwrap() else { panic!("dead") };
-        assert_eq!((&found.delivery, found.pid, found.sender()), (&dead.delivery, std::process::id(), 7));
+        assert_eq!((&found.delivery, found.process, found.heir_of), (&dead.delivery, *US, Some(process)));
+        assert!(!found.is_of_us());
+    }
+
+    #[test]
+    fn a_process_with_our_number_that_started_at_another_time_is_not_us() {
+        let process = Process { started: "2026-01-01T00:00:00Z".parse().unwrap(), ..*US };
+        assert!(us().is_of_us() && !Holder { process, ..us() }.is_of_us());
+        assert!(US.started <= Timestamp::now());
+        #[cfg(target_os = "linux")]
+        assert!(age_of_process().unwrap() < Duration::from_secs(3600), "{:?}", age_of_process());
+    }
+
+    #[test]
+    fn a_dead_holders_lock_is_taken_over_with_its_delivery_under_another_name_of_the_machine() {
+        let (_dir, path) = place();
+        let renamed = Holder { host: "renamed".into(), ..us() };
+        let elsewhere = Holder { boot: None, ..renamed.clone() };
+        let make = |holder: &Holder| fs::write(&path, serde_json::to_vec(holder).unwrap()).unwrap();
+        #[cfg(target_os = "linux")]
+        {
+            make(&renamed);
+            let Take::Inherited(lease, found) = Lease::take(&path, &us(), TTL).unwrap() else { panic!("dead") };
+            assert_eq!(found, renamed);
+            lease.give_up().unwrap();
+        }
+        // On another machine, or before this one was started anew, it counts as alive until it is too old; even then nobody
+        // knows whether its delivery has arrived.
+        make(&elsewhere);
+        assert!(matches!(Lease::take(&path, &us(), TTL).unwrap(), Take::Foreign(Some(_))));
+        let Take::Inherited(_, found) = Lease::take(&path, &us(), Some(Duration::ZERO)).unwrap() else { panic!("old") };
+        assert_eq!(found, elsewhere);
     }
 
     #[test]
     fn a_lock_file_that_is_not_ours_counts_until_it_is_too_old() {
         let (_dir, path) = place();
-        let elsewhere = Holder { host: "elsewhere".into(), ..us() };
-        for content in [Vec::new(), b"nonsense".to_vec(), vec![0xff; 9000], serde_json::to_vec(&elsewhere).unwrap()] {
+        for content in [Vec::new(), b"nonsense".to_vec(), vec![0xff; 9000]] {
             fs::write(&path, content).unwrap();
             let Take::Foreign(Some(left)) = Lease::take(&path, &us(), TTL).unwrap() else { panic!("foreign") };
             assert!(left > Duration::from_secs(590), "{left:?}");
@@ -331,11 +420,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_directory_or_a_pipe_is_a_foreign_lock_too() {
+    fn a_directory_or_a_pipe_or_a_link_is_a_foreign_lock_too() {
         let (_dir, path) = place();
+        let link = |to: &Path| std::os::unix::fs::symlink(to, &path).unwrap();
+        let (nowhere, round) = (|| link(Path::new("nowhere")), || link(&path));
         let pipe = || assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let directory = || fs::create_dir(&path).unwrap();
-        for make in [&pipe as &dyn Fn(), &directory] {
+        for make in [&pipe as &dyn Fn(), &directory, &nowhere, &round] {
             make();
             assert!(matches!(Lease::take(&path, &us(), TTL).unwrap(), Take::Foreign(Some(_))));
             let Take::New(lease) = Lease::take(&path, &us(), Some(Duration::ZERO)).unwrap() else { panic!("too old") };

@@ -95,13 +95,13 @@ impl Queue {
 
     /// What became of an entry that was in the queue.
     pub fn fate(&self, id: &EntryId) -> Fate {
-        if self.files.entry(id).exists() {
+        if self.waits(id) {
             Fate::Waiting
-        } else if self.files.dead(id).exists() {
+        } else if self.is_dead(id) {
             Fate::Dead(dead::reason(&self.files, id))
         } else if let Some(delivered) = receipts::find(&self.files, id) {
             Fate::Delivered(delivered)
-        } else if self.files.entry(id).exists() {
+        } else if self.waits(id) {
             // It was put back from among the buried meanwhile.
             Fate::Waiting
         } else {
@@ -128,7 +128,8 @@ impl Queue {
         let state = match lock {
             None => state,
             Some(Found::Held) => Standing::Claimed(self.holder(&id)),
-            Some(Found::Free { holder: Some(holder), .. }) => Standing::InDoubt(holder),
+            Some(Found::Free { holder: Some(holder), .. }) if holder.is_here() => Standing::InDoubt(holder),
+            Some(Found::Free { holder: Some(holder), .. }) => Standing::Claimed(Some(holder)),
             Some(Found::Free { holder: None, .. }) => Standing::Foreign,
         };
         let tries = tries::of(&self.files, &id);

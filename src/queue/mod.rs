@@ -39,12 +39,12 @@ pub use claimer::Claimer;
 pub use dead::Reason;
 pub use entry::{Text, Urgency};
 pub use error::QueueError;
-pub use lease::Holder;
+pub use lease::{Holder, Process};
 pub use listing::{Depth, Fate, Listed, Standing};
 pub use receipts::{Delivered, Receipt};
 pub use team::Queues;
 pub use tries::Tries;
-pub use watch::{Watch, Watcher};
+pub use watch::Arrivals;
 
 use crate::home::{private_dir, sync_dir, write_atomic};
 use crate::ids::{DeliveryId, EntryId};
@@ -193,6 +193,9 @@ impl Queue {
     pub fn retry(&self, id: &EntryId) -> Result<(), QueueError> {
         let failed = |source| self.files_error(source);
         let Some(listed) = self.listed_dead(id.clone()) else { return Err(QueueError::NotFound(id.clone())) };
+        if self.waits(id) {
+            return Err(QueueError::Twice(id.clone()));
+        }
         if let Some(text) = listed.text.filter(|text| text.expires_at.is_some()) {
             let text = Text { expires_at: None, ..text };
             let content = entry::write(&text, listed.enqueued_at).map_err(|error| failed(error.into()))?;
@@ -204,13 +207,22 @@ impl Queue {
     /// Removes an entry, waiting or buried; also one that may have arrived when its holder died.
     pub fn discard(&self, id: &EntryId) -> Result<(), QueueError> {
         let failed = |source| self.files_error(source);
-        if self.files.dead(id).exists() {
+        if !self.waits(id) && self.is_dead(id) {
             return dead::discard(&self.files, id).map_err(failed);
         }
         self.with_lock(id, Doubt::Allowed, |files| {
-            lease::remove(&files.entry(id))?;
+            lease::remove_any(&files.entry(id))?;
             sync_dir(&files.dir)
         })
+    }
+
+    /// Whether there is such an entry, whole or not.
+    fn waits(&self, id: &EntryId) -> bool {
+        lease::is_there(&self.files.entry(id)).unwrap_or(false)
+    }
+
+    fn is_dead(&self, id: &EntryId) -> bool {
+        lease::is_there(&self.files.dead(id)).unwrap_or(false)
     }
 
     /// Buries a waiting entry, if nobody holds it; answers whether it did.
@@ -231,31 +243,34 @@ impl Queue {
         act: impl FnOnce(&Files) -> io::Result<()>,
     ) -> Result<(), QueueError> {
         let failed = |source| self.files_error(source);
-        if !self.files.entry(id).exists() {
+        if !self.waits(id) {
             return Err(QueueError::NotFound(id.clone()));
         }
         if let Some(Found::Free { holder: Some(dead), .. }) = Found::look(&self.files.lock(id)).map_err(failed)?
             && doubt == Doubt::Respected
         {
-            let who = format!("{}, which has ended; the agent's next server finds out how", dead.pid);
+            let who = format!("{}, which has ended; the agent's next server finds out how", dead.process.pid);
             return Err(QueueError::Held(id.clone(), who));
         }
         let us = Holder::us(&DeliveryId::next());
-        let lease = match Lease::take(&self.files.lock(id), &us, self.limits.ttl).map_err(failed)? {
-            Take::New(lease) => lease,
-            Take::Inherited(lease, _) if doubt == Doubt::Allowed => lease,
+        let (lease, in_doubt) = match Lease::take(&self.files.lock(id), &us, self.limits.ttl).map_err(failed)? {
+            Take::New(lease) => (lease, false),
+            Take::Inherited(lease, _) if doubt == Doubt::Allowed => (lease, true),
             Take::Inherited(..) | Take::Held | Take::Foreign(_) => {
-                let who = self.holder(id).map_or_else(|| "unknown".to_owned(), |holder| holder.pid.to_string());
-                return Err(QueueError::Held(id.clone(), who));
+                let pid = self.holder(id).map(|holder| holder.process.pid);
+                return Err(QueueError::Held(
+                    id.clone(),
+                    pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
+                ));
             }
         };
-        let done = if self.files.entry(id).exists() {
-            act(&self.files).map_err(failed)
-        } else {
-            Err(QueueError::NotFound(id.clone()))
-        };
-        if done.is_ok() {
-            tries::forget(&self.files, id);
+        let done =
+            if self.waits(id) { act(&self.files).map_err(failed) } else { Err(QueueError::NotFound(id.clone())) };
+        match done {
+            Ok(()) => tries::forget(&self.files, id),
+            // It is there still, and whether it has arrived is not known better than before.
+            Err(QueueError::Files { .. }) if in_doubt => return done,
+            Err(_) => {}
         }
         lease.give_up().map_err(failed)?;
         done
@@ -273,14 +288,17 @@ impl Queue {
     fn look_at(&self, path: &Path) -> io::Result<Option<(Content, SystemTime)>> {
         let most = self.limits.bytes as u64 * FILE_FACTOR + FILE_MORE;
         let (bytes, about) = match claimer::content(path, most) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(None),
-            // Another user's file, say: one entry that cannot be delivered, and not the end of the queue.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let changed = fs::metadata(path)?.modified()?;
-                return Ok(Some((Content::Unusable(format!("it cannot be read: {error}")), changed)));
+            Ok(found) => found,
+            Err(error) => {
+                // Another user's file, or a link that leads nowhere: one entry that cannot be delivered, and not the end of
+                // the queue.
+                let about = match fs::symlink_metadata(path) {
+                    Ok(about) if about.is_symlink() || error.kind() == io::ErrorKind::PermissionDenied => about,
+                    Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(None),
+                    _ => return Err(error),
+                };
+                return Ok(Some((Content::Unusable(format!("it cannot be read: {error}")), about.modified()?)));
             }
-            Err(error) => return Err(error),
         };
         let changed = about.modified()?;
         let content = if !about.is_file() {

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{Limits, Queue, QueueError, Watch, Watcher};
+use super::{Arrivals, Limits, Queue, QueueError};
 use crate::home::TeamDir;
 use crate::ids::AgentId;
+use crate::watch::Watcher;
 
 /// The queues of one team; clones share them.
 #[derive(Debug, Clone)]
@@ -40,8 +41,8 @@ impl Queues {
     }
 
     /// Watches the queue of one agent.
-    pub fn watch(&self, agent: &AgentId) -> Result<Watch, QueueError> {
-        self.shared.watcher.get_or_init(|| Arc::new(Watcher::new())).watch(&self.of(agent))
+    pub fn watch(&self, agent: &AgentId) -> Result<Arrivals, QueueError> {
+        Arrivals::of(&self.of(agent), self.shared.watcher.get_or_init(|| Arc::new(Watcher::new())))
     }
 
     /// An entry of one of them was delivered or buried by this process.

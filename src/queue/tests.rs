@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{ThreadId, TurnId};
+use crate::watch::Watcher;
 
 fn queue() -> (tempfile::TempDir, Queue) {
     let dir = tempfile::tempdir().unwrap();
@@ -93,7 +94,7 @@ fn what_is_given_back_comes_again_in_its_old_place_and_what_is_acknowledged_neve
     assert_eq!((texts(&again), again[0].attempts()), (vec!["1"], 1));
     let listed = queue.list().unwrap();
     assert_eq!(listed[1].tries.as_ref().unwrap().last, "Codex refused it");
-    assert!(matches!(&listed[0].state, Standing::Claimed(Some(holder)) if holder.pid == std::process::id()));
+    assert!(matches!(&listed[0].state, Standing::Claimed(Some(holder)) if holder.process.pid == std::process::id()));
     assert_eq!((listed.len(), &listed[1].state), (29, &Standing::Waiting));
 }
 
@@ -188,7 +189,7 @@ fn a_foreign_lock_is_respected_until_it_is_too_old_and_its_entry_lives_on() {
     File::create_new(&lock).unwrap();
     let mut claimer = queue.claimer();
     assert_eq!(texts(&claim(&mut claimer, 10)), ["ours"], "a foreign claim holds nobody up");
-    assert!(claimer.look_again_in().unwrap() > Duration::from_secs(590));
+    assert!(claimer.look_again_in().unwrap() <= Duration::from_secs(1), "nobody tells when it is gone");
     assert_eq!(queue.list().unwrap()[0].state, Standing::Foreign);
     File::options().write(true).open(&lock).unwrap().set_modified(SystemTime::now() - OLD * 11).unwrap();
     assert_eq!(texts(&claim(&mut claimer, 10)), ["theirs", "ours"]);
@@ -343,6 +344,145 @@ fn a_queue_is_for_its_user_only() {
     }
 }
 
+/// An entry that was on its way when its claimer died, and its delivery.
+fn in_doubt(queue: &Queue, what: &str) -> (EntryId, DeliveryId) {
+    let id = queue.enqueue(&text(what)).unwrap();
+    let delivery = DeliveryId::next();
+    let mut claims = queue.claimer().claim(1, &delivery).unwrap();
+    claims.iter_mut().for_each(Claim::sent);
+    (id, delivery)
+}
+
+#[test]
+fn a_doubt_outlives_whatever_its_entrys_file_has_become() {
+    let (_dir, queue) = queue();
+    let (id, delivery) = in_doubt(&queue, "whole when it was sent");
+    for changed in [b"{\"half".as_slice(), b"", b"\xff"] {
+        foreign(&queue, id.as_str(), changed, if changed == b"\xff" { OLD } else { Duration::ZERO });
+        let claims = claim(&mut queue.claimer(), 10);
+        // An empty file is not even looked into; the lock stays.
+        assert!(claims.iter().all(|claim| *claim.delivery() == delivery), "{claims:?}");
+        drop(claims);
+        assert!(matches!(&queue.list().unwrap()[0].state, Standing::InDoubt(holder) if holder.delivery == delivery));
+    }
+    assert_eq!(queue.depth().unwrap().dead, 0, "it may be in the thread");
+    // Its user has found out that it has not arrived: now it is what it is.
+    claim(&mut queue.claimer(), 1).pop().unwrap().release().unwrap();
+    assert!(claim(&mut queue.claimer(), 10).is_empty());
+    assert!(matches!(queue.fate(&id), Fate::Dead(Some(reason)) if reason.why.contains("not UTF-8")));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_doubt_outlives_a_removal_that_failed() {
+    let (_dir, queue) = queue();
+    let (id, delivery) = in_doubt(&queue, "sent");
+    let entry = queue.files.entry(&id);
+    fs::remove_file(&entry).unwrap();
+    fs::create_dir_all(entry.join("kept")).unwrap();
+    assert!(matches!(queue.discard(&id), Err(QueueError::Files { .. })));
+    assert!(matches!(&queue.list().unwrap()[0].state, Standing::InDoubt(holder) if holder.delivery == delivery));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_that_leads_nowhere_stops_nobody() {
+    let (_dir, queue) = queue();
+    queue.make().unwrap();
+    let link = |to: &str, at: &Path| std::os::unix::fs::symlink(to, at).unwrap();
+    let [nowhere, round, under] = V4.map(|id| EntryId::parse(id).unwrap());
+    link("nowhere", &queue.files.entry(&nowhere));
+    link(&format!("{round}.json"), &queue.files.entry(&round));
+    fs::write(queue.dir().join("file"), "").unwrap();
+    link("file/under", &queue.files.entry(&under));
+    queue.enqueue(&text("fine")).unwrap();
+    let unusable =
+        |listed: &&Listed| matches!(&listed.state, Standing::Unusable(why) if why.contains("cannot be read"));
+    assert_eq!(queue.list().unwrap().iter().filter(unusable).count(), 3);
+    assert_eq!((queue.depth().unwrap().waiting, queue.fate(&nowhere)), (4, Fate::Waiting));
+    assert_eq!(texts(&claim(&mut queue.claimer(), 10)), ["fine"]);
+    assert_eq!((queue.depth().unwrap().waiting, queue.list_dead().unwrap().len()), (1, 3));
+    for id in [nowhere, round, under] {
+        assert!(matches!(queue.fate(&id), Fate::Dead(Some(_))));
+        queue.discard(&id).unwrap();
+    }
+    assert_eq!(queue.list_dead().unwrap(), []);
+}
+
+#[cfg(unix)]
+#[test]
+fn behind_a_lock_that_leads_nowhere_nobody_waits() {
+    let (_dir, queue) = queue();
+    let ids = ["nowhere", "round"].map(|what| queue.enqueue(&text(what)).unwrap());
+    queue.enqueue(&text("behind")).unwrap();
+    std::os::unix::fs::symlink("nowhere", queue.files.lock(&ids[0])).unwrap();
+    std::os::unix::fs::symlink(queue.files.lock(&ids[1]), queue.files.lock(&ids[1])).unwrap();
+    assert_eq!(texts(&claim(&mut queue.claimer(), 10)), ["behind"]);
+    assert!(!queue.bury(&ids[0], "it is locked").unwrap());
+    let old = Queue::at(queue.dir(), Limits { ttl: Some(Duration::ZERO), ..queue.limits() });
+    assert_eq!(texts(&claim(&mut old.claimer(), 10)), ["nowhere", "round", "behind"]);
+}
+
+#[test]
+fn a_queue_buries_even_if_the_name_of_its_graveyard_is_taken() {
+    let (_dir, queue) = queue();
+    foreign(&queue, V4[0], b"\xff", OLD);
+    fs::write(queue.files.dead_dir(), "mine").unwrap();
+    queue.enqueue(&text("fine")).unwrap();
+    assert_eq!((queue.depth().unwrap().dead, queue.list_dead().unwrap()), (0, vec![]));
+    assert_eq!(texts(&claim(&mut queue.claimer(), 10)), ["fine"]);
+    assert_eq!(queue.depth().unwrap().dead, 1);
+    let aside: Vec<String> = files(&queue).into_iter().filter(|name| name.starts_with("dead.")).collect();
+    assert_eq!(fs::read(queue.dir().join(&aside[0])).unwrap(), b"mine");
+}
+
+#[test]
+fn a_buried_directory_can_be_dropped_and_a_retry_overwrites_nothing() {
+    let (_dir, queue) = queue();
+    queue.make().unwrap();
+    let [directory, twice] = [V4[0], V4[1]].map(|id| EntryId::parse(id).unwrap());
+    fs::create_dir(queue.files.entry(&directory)).unwrap();
+    foreign(&queue, V4[1], b"first", OLD);
+    claim(&mut queue.claimer(), 1).pop().unwrap().bury("the test says so").unwrap();
+    foreign(&queue, V4[1], b"second", OLD);
+    assert!(matches!(queue.retry(&twice), Err(QueueError::Twice(_))));
+    assert_eq!(queue.show(&twice).unwrap().unwrap().text.unwrap().text, "second");
+    queue.discard(&twice).unwrap();
+    assert!(matches!(queue.fate(&twice), Fate::Dead(_)), "what waited is dropped first");
+    queue.retry(&twice).unwrap();
+    assert_eq!(texts(&claim(&mut queue.claimer(), 1)), ["first"]);
+    queue.discard(&directory).unwrap();
+    assert_eq!(queue.fate(&directory), Fate::Gone);
+}
+
+#[test]
+fn a_torn_receipt_swallows_no_other() {
+    let (_dir, queue) = queue();
+    let ids = [queue.enqueue(&text("one")).unwrap(), queue.enqueue(&text("two")).unwrap()];
+    let mut claims = claim(&mut queue.claimer(), 2).into_iter();
+    claims.next().unwrap().ack(&receipt()).unwrap();
+    let receipts = queue.files.delivered();
+    let whole = fs::read(&receipts).unwrap();
+    fs::write(&receipts, [whole.as_slice(), &whole[..40]].concat()).unwrap();
+    claims.next().unwrap().ack(&receipt()).unwrap();
+    assert!(ids.iter().all(|id| matches!(queue.fate(id), Fate::Delivered(_))));
+}
+
+#[test]
+fn what_cannot_be_swept_keeps_nothing_from_being_swept() {
+    let (_dir, queue) = queue();
+    queue.make().unwrap();
+    let ids = [(); 3].map(|()| EntryId::next());
+    let old = Queue::at(queue.dir(), Limits { ttl: Some(Duration::ZERO), ..queue.limits() });
+    fs::create_dir_all(queue.files.lock(&ids[0]).join("kept")).unwrap();
+    fs::create_dir(queue.files.lock(&ids[1])).unwrap();
+    fs::create_dir(queue.files.tries(&ids[1])).unwrap();
+    fs::create_dir(queue.dir().join(".tmp-dir")).unwrap();
+    fs::write(queue.files.lock(&ids[2]), "").unwrap();
+    old.sweep(Duration::ZERO);
+    assert_eq!(files(&queue), [format!("{}.lock", ids[0])]);
+}
+
 #[test]
 fn what_crashes_left_is_swept_and_nothing_else() {
     let (_dir, queue) = queue();
@@ -354,11 +494,11 @@ fn what_crashes_left_is_swept_and_nothing_else() {
     fs::write(queue.files.tries(&gone), "{}").unwrap();
     fs::write(queue.files.lock(&foreign), "").unwrap();
     fs::write(queue.dir().join(".tmp-half"), "{").unwrap();
-    queue.sweep(OLD).unwrap();
+    queue.sweep(OLD);
     let lock = format!("{id}.lock");
     let kept = [".tmp-half".to_owned(), format!("{id}.json"), lock.clone(), format!("{foreign}.lock")];
     assert_eq!(files(&queue), kept);
-    queue.sweep(Duration::ZERO).unwrap();
+    queue.sweep(Duration::ZERO);
     assert_eq!(files(&queue), kept[1..]);
     claims.into_iter().for_each(|claim| claim.ack(&receipt()).unwrap());
 }
@@ -408,11 +548,11 @@ async fn a_watch_wakes_for_what_was_there_before_and_for_what_comes() {
     let (_dir, queue) = queue();
     let watcher = Arc::new(Watcher::new());
     queue.enqueue(&text("before")).unwrap();
-    let watch = watcher.watch(&queue).unwrap();
+    let watch = Arrivals::of(&queue, &watcher).unwrap();
     let soon = Duration::from_secs(10);
-    tokio::time::timeout(soon, watch.arrival()).await.expect("what came before it started");
+    tokio::time::timeout(soon, watch.next()).await.expect("what came before it started");
     queue.enqueue(&text("after")).unwrap();
-    tokio::time::timeout(soon, watch.arrival()).await.expect("what comes");
+    tokio::time::timeout(soon, watch.next()).await.expect("what comes");
     let mut claimer = queue.claimer();
     let mut seen = 0;
     while seen < 2 {
@@ -421,7 +561,7 @@ async fn a_watch_wakes_for_what_was_there_before_and_for_what_comes() {
         seen += claims.len();
         Claim::ack_all(claims, &receipt()).unwrap();
         if seen < 2 {
-            tokio::time::timeout(soon, watch.arrival()).await.expect("the rest");
+            tokio::time::timeout(soon, watch.next()).await.expect("the rest");
         }
     }
 }
@@ -434,12 +574,25 @@ async fn a_watch_wakes_for_a_queue_that_is_reached_through_a_link() {
     let link = dir.path().join("link");
     std::os::unix::fs::symlink(queue.dir(), &link).unwrap();
     let linked = Queue::at(link, Limits::default());
-    let watch = Arc::new(Watcher::new()).watch(&linked).unwrap();
-    watch.arrival().await;
+    let watch = Arrivals::of(&linked, &Arc::new(Watcher::new())).unwrap();
+    watch.next().await;
     let id = queue.enqueue(&text("hello")).unwrap();
     // The net would come after 30 s.
-    tokio::time::timeout(Duration::from_secs(10), watch.arrival()).await.expect("an event");
+    tokio::time::timeout(Duration::from_secs(10), watch.next()).await.expect("an event");
     assert_eq!(linked.list().unwrap()[0].id, id);
+}
+
+#[tokio::test]
+async fn a_queue_that_was_removed_is_made_anew_and_watched() {
+    let (_dir, queue) = queue();
+    let watch = Arrivals::of(&queue, &Arc::new(Watcher::new())).unwrap();
+    watch.next().await;
+    fs::remove_dir_all(queue.dir().parent().unwrap()).unwrap();
+    let soon = Duration::from_secs(10);
+    tokio::time::timeout(soon, watch.next()).await.expect("it is there again");
+    assert!(queue.dir().is_dir());
+    queue.enqueue(&text("hello")).unwrap();
+    tokio::time::timeout(soon, watch.next()).await.expect("an event");
 }
 
 /// What may happen to a queue with three claimers.

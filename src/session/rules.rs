@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::state::{CallId, Effect, Ending, Input, Job, Owner, Settled, State, Stop, Takes, WAITING_MAX};
+use super::state::{CallId, Effect, Ending, Input, Job, Owner, Settled, State, Stop, TOO_MANY, Takes, WAITING_MAX};
 use crate::ids::{DeliveryId, TurnId};
 
 /// One session's rules.
@@ -145,9 +145,7 @@ impl Rules {
         match self.state {
             State::Closing | State::Closed => vec![Effect::Finish(call, Ending::Closed)],
             _ if self.waiting.len() >= WAITING_MAX => {
-                let why =
-                    format!("{WAITING_MAX} calls wait for this agent already; await some of them with agent_wait");
-                vec![Effect::Finish(call, Ending::Refused(why.into()))]
+                vec![Effect::Finish(call, Ending::Refused(TOO_MANY.into()))]
             }
             State::Idle => {
                 self.waiting.push_back(call);

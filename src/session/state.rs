@@ -7,7 +7,7 @@ use crate::ids::{DeliveryId, TurnId};
 /// How many calls may wait for one agent.
 pub const WAITING_MAX: usize = 64;
 /// What a call beyond that is told.
-pub const TOO_MANY: &str = "64 calls wait for this agent already; let some of them end first";
+pub const TOO_MANY: &str = "64 calls wait for this agent already; await some of them with agent_wait";
 
 /// One call for a turn, numbered by the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -74,7 +74,7 @@ impl Drainer {
     fn settle(&mut self, claims: Vec<Claim>) -> io::Result<()> {
         let now = now();
         for dead in claims.iter().filter_map(Claim::taken_over_from) {
-            say(format_args!("took {} {now}", dead.pid))?;
+            say(format_args!("took {} {now}", dead.process.pid))?;
         }
         let (mut arrived, mut others) = (Vec::new(), Vec::new());
         for claim in claims {

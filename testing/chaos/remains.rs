@@ -44,12 +44,12 @@ pub(crate) fn is_claimed_by(queue: &Queue, pid: u32) -> io::Result<bool> {
         let lock = queue.dir().join(name).with_extension("lock");
         serde_json::from_slice::<Holder>(&fs::read(lock).ok()?).ok()
     });
-    Ok(claims.into_iter().any(|holder| holder.pid == pid))
+    Ok(claims.into_iter().any(|holder| holder.process.pid == pid))
 }
 
 /// Sweeps a queue that nobody uses any more, and looks.
 pub(crate) fn inspect(queue: &Queue) -> io::Result<Remains> {
-    queue.sweep(Duration::ZERO)?;
+    queue.sweep(Duration::ZERO);
     let mut remains = Remains::default();
     for file in fs::read_dir(queue.dir())? {
         let file = file?;

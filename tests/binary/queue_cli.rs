@@ -176,7 +176,7 @@ async fn push_says_when_the_message_will_be_delivered() {
     assert_eq!(absent, "ana is not running: it is delivered when the agent runs again\n");
     let _server = Lock::take(&team.dir.agent_lock(&team.ana.agent_id)).unwrap().unwrap();
     let running = team.queue_says(&["push", "ana", "x"]).await.stderr;
-    assert_eq!(running, "ana is running: it is delivered when its turn ends (--urgent: it joins the turn)\n");
+    assert_eq!(running, "ana is running: it is delivered as soon as it is idle (--urgent: it joins the turn)\n");
     let urgent = team.queue_says(&["push", "ana", "x", "--urgent"]).await.stderr;
     assert_eq!(urgent, "ana is running: it joins the turn, or begins one\n");
     Record { closed: true, ..team.bob.clone() }.save(&team.dir).unwrap();

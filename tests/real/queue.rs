@@ -25,6 +25,7 @@ on_each_codex! {
     nothing_is_lost_or_doubled_when_the_server_is_killed_at_any_step,
     nothing_is_lost_or_doubled_when_codex_is_killed_with_a_message_under_way,
     what_is_pushed_to_an_agent_that_does_not_run_is_delivered_when_it_does,
+    nothing_is_lost_or_buried_while_a_human_has_archived_the_thread,
     nothing_is_lost_to_a_compaction,
     a_text_as_long_as_codex_takes_is_delivered_whole,
 }
@@ -283,7 +284,7 @@ async fn nothing_is_lost_or_doubled_when_the_server_is_killed_at_any_step(stage:
     let left = std::fs::read_dir(queue.dir()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
     let left: Vec<String> = left.filter(|name| !name.starts_with(".tmp") && !name.ends_with(".lock")).collect();
     assert_eq!(left, ["delivered.jsonl"]);
-    queue.sweep(Duration::ZERO).unwrap();
+    queue.sweep(Duration::ZERO);
     assert_eq!(std::fs::read_dir(queue.dir()).unwrap().count(), 1);
 }
 
@@ -328,6 +329,24 @@ async fn what_is_pushed_to_an_agent_that_does_not_run_is_delivered_when_it_does(
     server.call("agent_close", json!({"identity": "ana"})).await.good();
     let closed = server.call("agent_steer", json!({"agent": "ana", "text": "x"})).await.bad();
     assert_eq!(closed.text("error"), "SESSION_CLOSED");
+    scene.end(server).await;
+}
+
+async fn nothing_is_lost_or_buried_while_a_human_has_archived_the_thread(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    let ana = server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    let (queue, thread) = (scene.queue(&ana), json!({"threadId": ana.text("threadId")}));
+    let human = Second::attach(&server).await;
+    human.call("thread/archive", thread.clone()).await.expect("it is archived");
+    server.shows("ana", "lost").await;
+    let ids = ["SAY two", "SAY three"].map(|what| queue.enqueue(&text(what)).unwrap());
+    let refused = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY four"})).await.bad();
+    assert!(refused.content().contains("archived"), "{refused:?}");
+    human.call("thread/unarchive", thread).await.expect("it is back");
+    emptied(&server, "ana").await;
+    ids.iter().for_each(|id| drop(delivered(&queue, id)));
+    assert!(queue.list_dead().unwrap().is_empty());
     scene.end(server).await;
 }
 

@@ -159,6 +159,8 @@ async fn what_we_need_of_a_notification_is_always_in_it(stage: Stage) {
         ("item/started", item.clone()),
         ("item/completed", item),
         ("thread/tokenUsage/updated", usage),
+        ("thread/archived", vec!["threadId".to_owned()]),
+        ("thread/deleted", vec!["threadId".to_owned()]),
         ("thread/status/changed", vec!["threadId".to_owned(), "status".to_owned()]),
         ("error", error),
     ];

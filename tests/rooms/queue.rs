@@ -164,6 +164,28 @@ async fn a_turn_that_ends_before_the_message_is_seen_is_a_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_lost_again_and_again_is_tried_with_growing_pauses_and_then_buried_with_the_reason() {
+    let (mut stage, queue) = Stage::with_idle_agent().await;
+    let id = queue.enqueue(&text("a text that kills")).unwrap();
+    let mut pauses = Vec::new();
+    let mut since = Instant::now();
+    for n in 0..10 {
+        stage.codex.accept_turn(&format!("turn-{}", n + 2)).await;
+        pauses.push(since.elapsed().as_secs());
+        stage.codex.say("turn/started", &turn(&format!("turn-{}", n + 2), "inProgress"));
+        stage.codex.say("turn/completed", &turn(&format!("turn-{}", n + 2), "failed"));
+        for _ in 0..2 {
+            let list = stage.codex.expect("thread/turns/list").await;
+            stage.codex.answer(&list, &nothing_there());
+        }
+        since = Instant::now();
+    }
+    assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 30, 30, 30, 30]);
+    let Fate::Dead(Some(reason)) = stage.settled(&queue, &id).await else { panic!("buried") };
+    assert!(reason.why.contains("10 times") && reason.why.contains("ended before it was seen"), "{}", reason.why);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_steered_while_an_answer_is_waited_for() {
     let mut stage = Stage::with_running_turn(ServeFlags::default()).await;
     let status = |flags: Value| json!({"threadId": "thread-1", "status": {"type": "active", "activeFlags": flags}});

@@ -79,9 +79,7 @@ impl QueueFailure {
             QueueFailure::UnknownAgent { .. } => {
                 Some("AGENT is a name, an agent id or a thread id; --team chooses another team")
             }
-            QueueFailure::Queue(QueueError::Text(_)) | QueueFailure::TooLong(_) => {
-                Some("put what is long into a file, and say where it is")
-            }
+            QueueFailure::TooLong(_) => Some("put what is long into a file, and say where it is"),
             QueueFailure::UnknownEntry { .. } => Some(
                 "`atm-agent-mcp queue list` shows what waits, with --dead what was buried; --team chooses another team",
             ),

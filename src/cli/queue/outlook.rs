@@ -9,7 +9,7 @@ pub(super) fn outlook(record: &Record, presence: &Presence, urgency: Urgency) ->
     let name = &record.identity;
     match (presence, urgency) {
         (Presence::Running, Urgency::Normal) => {
-            format!("{name} is running: it is delivered when its turn ends")
+            format!("{name} is running: it is delivered as soon as it is idle")
         }
         (Presence::Running, Urgency::Urgent) => format!("{name} is running: it joins the turn, or begins one"),
         (Presence::Absent, _) => format!("{name} is not running: it is delivered when the agent runs again"),

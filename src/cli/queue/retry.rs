@@ -5,7 +5,7 @@ use super::outlook::outlook;
 use super::team::{Found, TeamQueues};
 use crate::cli::error::CliError;
 use crate::ids::EntryId;
-use crate::queue::{Listed, Standing};
+use crate::queue::Standing;
 
 /// Put a buried entry back into its old place, without its failures and its time limit
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub(super) struct Args {
 pub(super) fn run(Args { id }: &Args, team: &TeamQueues) -> Result<(), CliError> {
     let (member, found) = team.entry(id)?;
     let text = match found {
-        Found::There(Listed { state: Standing::Dead(_), text, .. }) => text,
+        Found::There(listed) if matches!(listed.state, Standing::Dead(_)) => listed.text,
         Found::There(_) => return Err(QueueFailure::AlreadyWaits(id.clone()).into()),
         Found::Delivered(_) => return Err(QueueFailure::AlreadyDelivered(id.clone()).into()),
     };

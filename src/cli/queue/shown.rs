@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::team::Member;
 use crate::ids::{AgentId, AgentName, EntryId};
+use crate::plain::is_unseen;
 use crate::queue::{Delivered, Holder, Listed, Reason, Standing, Text, Tries};
 
 /// An entry that waits or was buried.
@@ -63,11 +64,11 @@ impl State<'_> {
             State::Waiting | State::BeingDelivered { holder: None } => None,
             State::BeingWritten => Some("its file is empty, or was changed a moment ago".to_owned()),
             State::BeingDelivered { holder: Some(holder) } => {
-                Some(format!("by process {} on {}, delivery {}", holder.pid, holder.host, holder.delivery))
+                Some(format!("by process {} on {}, delivery {}", holder.process.pid, holder.host, holder.delivery))
             }
             State::InDoubt { holder } => Some(format!(
                 "process {} has ended in delivery {}; the agent's next server finds out whether it has arrived",
-                holder.pid, holder.delivery
+                holder.process.pid, holder.delivery
             )),
             State::ForeignLock => Some("another program has locked it; the lock counts for queue_ttl_secs".to_owned()),
             State::Dead { reason: Some(reason) } => Some(format!("{} ({})", reason.why, reason.buried_at)),
@@ -136,7 +137,7 @@ pub(super) fn visible(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\n' | '\t' => shown.push(c),
-            c if c.is_control() => shown.extend(c.escape_default()),
+            c if is_unseen(c) => shown.extend(c.escape_default()),
             c => shown.push(c),
         }
     }
@@ -147,7 +148,7 @@ pub(super) fn visible(text: &str) -> String {
 pub(super) fn beginning(text: &str, most: usize) -> String {
     let text = text.trim();
     let line = text.lines().next().unwrap_or_default();
-    let mut shown: String = line.chars().filter(|c| !c.is_control()).take(most).collect();
+    let mut shown: String = line.chars().filter(|c| !is_unseen(*c)).take(most).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }

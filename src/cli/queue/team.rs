@@ -52,7 +52,7 @@ pub(super) enum Presence {
 /// What is known of an entry.
 pub(super) enum Found {
     /// It waits, or was buried.
-    There(Listed),
+    There(Box<Listed>),
     /// It has arrived.
     Delivered(Delivered),
 }
@@ -131,7 +131,7 @@ impl TeamQueues {
             let dir = || member.queue.dir().to_owned();
             let listed = member.queue.show(id).map_err(|source| QueueError::Files { dir: dir(), source })?;
             if let Some(listed) = listed {
-                return Ok((member, Found::There(listed)));
+                return Ok((member, Found::There(Box::new(listed))));
             }
             if let Fate::Delivered(delivered) = member.queue.fate(id) {
                 return Ok((member, Found::Delivered(delivered)));

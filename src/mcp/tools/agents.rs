@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Value, json};
 
+use super::off_the_loop;
 use crate::ids::AgentId;
 use crate::mcp::args::{self, AgentArgs, SessionsArgs, StatusArgs};
 use crate::mcp::error::ToolError;
@@ -113,7 +114,8 @@ pub(super) async fn close(shared: &Shared, args: &AgentArgs) -> Result<CallToolR
     } else {
         format!("{identity} is closed; its name is free. Continue it with codex {{\"agent_id\": \"{agent}\"}}.")
     };
-    if let Ok(Depth { waiting: waiting @ 1.., .. }) = shared.queues.of(&agent).depth() {
+    let queue = shared.queues.of(&agent);
+    if let Ok(Depth { waiting: waiting @ 1.., .. }) = off_the_loop(move || queue.depth()).await? {
         text.push_str(&format!(" In its queue {waiting} entries are left; they are delivered when it is continued."));
     }
     if let Err(why) = &saved {

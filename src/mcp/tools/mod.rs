@@ -6,6 +6,8 @@ mod read;
 mod steer;
 mod wait;
 
+use std::sync::Arc;
+
 use rmcp::RoleServer;
 use rmcp::model::{CallToolResult, JsonObject};
 use rmcp::service::RequestContext;
@@ -16,7 +18,7 @@ use super::server::{Shared, shown};
 
 /// Calls the tool of that name.
 pub(super) async fn call(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     name: &str,
     arguments: Option<JsonObject>,
     context: &RequestContext<RoleServer>,
@@ -25,8 +27,8 @@ pub(super) async fn call(
         "codex" => codex::codex(shared, parse(arguments)?, context).await,
         "codex-reply" => codex::reply(shared, parse(arguments)?, context).await,
         "agent_wait" => wait::wait(shared, parse(arguments)?, context).await,
-        "agent_sessions" => agents::sessions(shared, &parse(arguments)?),
-        "agent_status" => agents::status(shared, &parse(arguments)?),
+        "agent_sessions" => beside(shared, parse(arguments)?, agents::sessions).await,
+        "agent_status" => beside(shared, parse(arguments)?, agents::status).await,
         "agent_read" => read::read(shared, &parse(arguments)?).await,
         "agent_steer" => steer::steer(shared, parse(arguments)?, context).await,
         "agent_interrupt" => agents::interrupt(shared, &parse(arguments)?).await,
@@ -37,4 +39,21 @@ pub(super) async fn call(
             Err(ToolError::new("UNKNOWN_TOOL", message))
         }
     }
+}
+
+/// What reads many files runs on a thread of its own.
+async fn beside<A: Send + 'static>(
+    shared: &Arc<Shared>,
+    args: A,
+    tool: fn(&Shared, &A) -> Result<CallToolResult, ToolError>,
+) -> Result<CallToolResult, ToolError> {
+    let shared = shared.clone();
+    off_the_loop(move || tool(&shared, &args)).await?
+}
+
+async fn off_the_loop<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> Result<T, ToolError> {
+    let done = tokio::task::spawn_blocking(act).await;
+    done.map_err(|error| {
+        ToolError::new("INTERNAL", format!("the tool has failed: {error}; the server's log says more"))
+    })
 }

@@ -8,6 +8,7 @@ use rmcp::service::RequestContext;
 use serde_json::{Value, json};
 
 use super::agents::structured;
+use super::off_the_loop;
 use crate::ids::EntryId;
 use crate::mcp::args::{self, SteerArgs};
 use crate::mcp::error::ToolError;
@@ -52,15 +53,16 @@ pub(super) async fn steer(
     let (queue, entry) = enqueue(queue, text).await?;
     let settled = async {
         loop {
-            match queue.fate(&entry) {
+            let (queue, entry) = (queue.clone(), entry.clone());
+            match off_the_loop(move || queue.fate(&entry)).await? {
                 Fate::Waiting => drop(tokio::time::timeout(ELSEWHERE, settlements.changed()).await),
-                fate => return fate,
+                fate => return Ok::<_, ToolError>(fate),
             }
         }
     };
     let fate = if runs {
         tokio::select! {
-            fate = settled => fate,
+            fate = settled => fate?,
             () = tokio::time::sleep(timeout) => Fate::Waiting,
             // It stays in the queue: what was said was said.
             () = context.ct.cancelled() => Fate::Waiting,
@@ -120,8 +122,7 @@ fn found(shared: &Shared, word: &str) -> Result<Found, ToolError> {
 }
 
 async fn enqueue(queue: Queue, text: Text) -> Result<(Queue, EntryId), ToolError> {
-    let enqueued = tokio::task::spawn_blocking(move || queue.enqueue(&text).map(|id| (queue, id))).await;
-    let enqueued = enqueued.map_err(|error| ToolError::new("FILES", format!("it could not be enqueued: {error}")))?;
+    let enqueued = off_the_loop(move || queue.enqueue(&text).map(|id| (queue, id))).await?;
     enqueued.map_err(|error| match error {
         QueueError::Text(why) => ToolError::arguments(format!("argument text: {why}")),
         QueueError::Full { .. } => ToolError::new("QUEUE_FULL", error.to_string()),

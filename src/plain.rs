@@ -1,0 +1,19 @@
+//! Foreign text where a person or a model reads it: which characters could pose as something else.
+
+/// Whether it is not seen, or changes how others are seen: control characters, ends of lines, marks that turn the direction
+/// of writing, and those without width.
+pub fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_turns_or_hides_a_line_is_unseen_and_what_people_write_is_not() {
+        assert!("\u{1b}\u{9b}\n\u{202e}\u{2028}\u{2066}\u{200b}\u{feff}".chars().all(is_unseen));
+        assert!(!"a é 漢 שלום 🦀 [x]".chars().any(is_unseen));
+    }
+}
