@@ -90,9 +90,11 @@ async fn a_message_counts_as_delivered_a_moment_after_it_is_complete_and_not_bef
 
 #[tokio::test(start_paused = true)]
 async fn what_codex_refuses_is_tried_again_with_growing_pauses_and_then_buried_with_the_reason() {
-    let (mut stage, queue) = Stage::with_idle_agent().await;
+    let mut stage = Stage::with_running_turn(ServeFlags::default()).await;
+    let queue = stage.queue_of_the_busy().await;
     let id = queue.enqueue(&text("no")).unwrap();
     let behind = queue.enqueue(&text("yes")).unwrap();
+    stage.codex.say("turn/completed", &turn("turn-1", "completed"));
     let mut pauses = Vec::new();
     let mut since = Instant::now();
     for attempt in 0..5 {
@@ -165,8 +167,10 @@ async fn a_turn_that_ends_before_the_message_is_seen_is_a_doubt() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_lost_again_and_again_is_tried_with_growing_pauses_and_then_buried_with_the_reason() {
-    let (mut stage, queue) = Stage::with_idle_agent().await;
+    let mut stage = Stage::with_running_turn(ServeFlags::default()).await;
+    let queue = stage.queue_of_the_busy().await;
     let id = queue.enqueue(&text("a text that kills")).unwrap();
+    stage.codex.say("turn/completed", &turn("turn-1", "completed"));
     let mut pauses = Vec::new();
     let mut since = Instant::now();
     for n in 0..10 {
