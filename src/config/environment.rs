@@ -10,7 +10,7 @@ use super::layer::Layer;
 use super::source::Source;
 
 /// The variables and the key that each sets, the weaker of two first.
-const VARIABLES: [(&str, &str); 16] = [
+const VARIABLES: [(&str, &str); 20] = [
     ("ATM_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_LEAD", "lead"),
@@ -26,12 +26,15 @@ const VARIABLES: [(&str, &str); 16] = [
     ("ATM_AGENT_MCP_QUEUE_TTL_SECS", "queue_ttl_secs"),
     ("ATM_AGENT_MCP_QUEUE_MAX_ENTRIES", "queue_max_entries"),
     ("ATM_AGENT_MCP_QUEUE_MAX_BYTES", "queue_max_bytes"),
+    ("ATM_AGENT_MCP_AUTO_MAIL", "auto_mail"),
+    ("ATM_AGENT_MCP_MAIL_POLL_INTERVAL_MS", "mail_poll_interval_ms"),
+    ("ATM_AGENT_MCP_MAX_MAIL_MESSAGES", "max_mail_messages"),
+    ("ATM_AGENT_MCP_MAX_MAIL_MESSAGE_LENGTH", "max_mail_message_length"),
     ("ATM_AGENT_MCP_SUBAGENTS", "subagents"),
 ];
 
 /// Variables of 0.14 that nothing reads now.
-const WITHOUT_EFFECT: [(&str, &str); 2] =
-    [("ATM_AGENT_MCP_MAIL_POLL_INTERVAL_MS", "mail_poll_interval_ms"), ("ATM_AGENT_MCP_TRANSPORT", "transport")];
+const WITHOUT_EFFECT: [(&str, &str); 1] = [("ATM_AGENT_MCP_TRANSPORT", "transport")];
 
 /// Reads the variables through `lookup`; a blank one is not set. Paths are relative to `cwd`.
 pub(super) fn read(
@@ -86,6 +89,10 @@ mod tests {
             ("ATM_AGENT_MCP_QUEUE_TTL_SECS", "0", "queue_ttl_secs", "0"),
             ("ATM_AGENT_MCP_QUEUE_MAX_ENTRIES", "7", "queue_max_entries", "7"),
             ("ATM_AGENT_MCP_QUEUE_MAX_BYTES", "1048576", "queue_max_bytes", "1048576"),
+            ("ATM_AGENT_MCP_AUTO_MAIL", "false", "auto_mail", "false"),
+            ("ATM_AGENT_MCP_MAIL_POLL_INTERVAL_MS", "500", "mail_poll_interval_ms", "500"),
+            ("ATM_AGENT_MCP_MAX_MAIL_MESSAGES", "2", "max_mail_messages", "2"),
+            ("ATM_AGENT_MCP_MAX_MAIL_MESSAGE_LENGTH", "200", "max_mail_message_length", "200"),
             ("ATM_AGENT_MCP_SUBAGENTS", "1", "subagents", "true"),
         ] {
             let place = Place::new().env(variable, given);

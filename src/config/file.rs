@@ -12,15 +12,11 @@ use crate::ids::{AgentName, Team};
 use super::error::{ConfigError, Warning};
 use super::given::{Given, Problem};
 use super::layer::{Choices, KEYS, Layer, ROLE_KEYS};
+use super::mail;
 use super::source::Source;
 
 /// Keys of 0.14, and of versions to come, that nothing reads now.
-const WITHOUT_EFFECT: [&str; 12] = [
-    "mail_poll_interval_ms",
-    "auto_mail",
-    "max_mail_messages",
-    "max_mail_message_length",
-    "per_thread_auto_mail",
+const WITHOUT_EFFECT: [&str; 7] = [
     "persist_threads",
     "transport",
     "approval_timeout_secs",
@@ -66,10 +62,12 @@ impl File<'_> {
             let (name, at) = (key.get_ref().as_ref(), self.at(&key.span()));
             if name == "roles" {
                 self.roles(self.as_table(key, value)?, layer, warnings)?;
+            } else if name == mail::PER_AGENT {
+                self.auto_mail(self.as_table(key, value)?, layer)?;
             } else if WITHOUT_EFFECT.contains(&name) {
                 warnings.push(Warning::WithoutEffect { at, key: name.to_owned() });
             } else if !self.check(key, layer.set(name, Given::Toml(value.get_ref()), &at, base))? {
-                let known = KEYS.into_iter().chain(["roles"]).chain(WITHOUT_EFFECT);
+                let known = KEYS.into_iter().chain(mail::KEYS).chain(["roles", mail::PER_AGENT]).chain(WITHOUT_EFFECT);
                 warnings.push(Warning::UnknownKey { at, key: name.to_owned(), nearest: nearest(name, known) });
             }
         }
@@ -87,6 +85,15 @@ impl File<'_> {
                 }
             }
             layer.roles.insert(role.get_ref().clone().into_owned(), choices);
+        }
+        Ok(())
+    }
+
+    fn auto_mail(&self, agents: &DeTable<'_>, layer: &mut Layer) -> Result<(), ConfigError> {
+        for (agent, value) in agents {
+            let name = self.check(agent, AgentName::parse(agent.get_ref()).map_err(|error| error.to_string()))?;
+            let auto = self.check(agent, Given::Toml(value.get_ref()).boolean())?;
+            layer.mail.per_agent.insert(name, self.at(&agent.span()).of(auto));
         }
         Ok(())
     }
@@ -162,7 +169,24 @@ mod tests {
              sandbox = 'read-only'\napproval_policy = 'never'\nsubagents = true\nrequest_timeout_secs = 1_0\n\
              queue_ttl_secs = 60\nqueue_max_entries = 5\nqueue_max_bytes = 4_096\nmax_concurrent_threads = 0x10\nbase_prompt_file = 'base.md'\nextra_instructions_file = '/extra.md'\n\
              [plugins.atm-agent-mcp.roles]\nr.model = 'rm'\nr.sandbox = 'workspace-write'\n\
-             r.approval_policy = 'untrusted'\nr.reasoning_effort = 'low'",
+             r.approval_policy = 'untrusted'\nr.reasoning_effort = 'low'\n\
+             [plugins.atm-agent-mcp.per_thread_auto_mail]\nann = false\n",
+        );
+        let mail = "[plugins.atm-agent-mcp]\nauto_mail = false\nmail_poll_interval_ms = 250\nmax_mail_messages = 3\n\
+                    max_mail_message_length = 1_000";
+        let place = place.file("home/.config/atm/config.toml", mail);
+        for (key, expected, line) in [
+            ("auto_mail", "false", 2),
+            ("mail_poll_interval_ms", "250", 3),
+            ("max_mail_messages", "3", 4),
+            ("max_mail_message_length", "1000", 5),
+        ] {
+            let at = format!("{}:{line}", place.path("home/.config/atm/config.toml").display());
+            assert_eq!(value(&place.load(&[]).unwrap(), key), (Some(expected.to_owned()), at), "{key}");
+        }
+        assert_eq!(
+            value(&place.load(&[]).unwrap(), "per_thread_auto_mail.ann"),
+            (Some("false".to_owned()), format!("{}:27", place.path(NAME).display())),
         );
         let loaded = place.load(&[]).unwrap();
         let base = place.path("repo/base.md").display().to_string();
@@ -191,7 +215,7 @@ mod tests {
             assert_eq!(value(&loaded, key), (Some(expected.to_owned()), at), "{key}");
         }
         assert_eq!(loaded.warnings, []);
-        assert!(KEYS.iter().all(|key| loaded.listing.iter().any(|listed| listed.key == *key)));
+        assert!(KEYS.iter().chain(&mail::KEYS).all(|key| loaded.listing.iter().any(|listed| listed.key == *key)));
     }
 
     #[test]
@@ -254,6 +278,11 @@ mod tests {
             (format!("{ours}\nqueue_ttl_secs = -1"), 2, "a whole number from 0 to 31536000, found -1"),
             (format!("{ours}\nqueue_max_entries = 1000001"), 2, "a whole number from 1 to 1000000, found 1000001"),
             (format!("{ours}\nqueue_max_bytes = 0"), 2, "a whole number from 1 to 1048576, found 0"),
+            (format!("{ours}\nmail_poll_interval_ms = 99"), 2, "a whole number from 100 to 3600000, found 99"),
+            (format!("{ours}\nmax_mail_messages = 101"), 2, "a whole number from 1 to 100, found 101"),
+            (format!("{ours}\nmax_mail_message_length = 99"), 2, "a whole number from 100 to 100000, found 99"),
+            (format!("{ours}\nper_thread_auto_mail = true"), 2, "per_thread_auto_mail: expected a table"),
+            (format!("{ours}\nper_thread_auto_mail = {{ 'A b' = true }}"), 2, "\"A b\" is not allowed"),
             (format!("{ours}\nroles = 1"), 2, "roles: expected a table, found 1"),
             (format!("{ours}\n[plugins.atm-agent-mcp.roles]\nr = 'x'"), 3, "r: expected a table, found a string"),
             (format!("{ours}\n[plugins.atm-agent-mcp.roles.r]\nsandbox = 'x'"), 3, "sandbox \"x\" is not known"),

@@ -7,6 +7,7 @@ use crate::ids::{AgentName, Team};
 use crate::policy::{ApprovalPolicy, PolicyError, Sandbox};
 
 use super::given::{Given, Problem};
+use super::mail::MailLayer;
 use super::source::{Source, Sourced};
 
 /// The keys of `[plugins.atm-agent-mcp]` that are values.
@@ -117,6 +118,7 @@ pub(super) struct Layer {
     pub(super) codex_bin: Option<Sourced<PathBuf>>,
     pub(super) base_prompt_file: Option<Sourced<PathBuf>>,
     pub(super) extra_instructions_file: Option<Sourced<PathBuf>>,
+    pub(super) mail: MailLayer,
     pub(super) general: Choices,
     pub(super) roles: BTreeMap<String, Choices>,
 }
@@ -138,7 +140,7 @@ impl Layer {
             "codex_bin" => self.codex_bin = Some(at.of(given.program(base)?)),
             "base_prompt_file" => self.base_prompt_file = Some(at.of(given.path(base)?)),
             "extra_instructions_file" => self.extra_instructions_file = Some(at.of(given.path(base)?)),
-            _ => return self.general.set(key, given, at),
+            _ => return Ok(self.mail.set(key, given, at)? || self.general.set(key, given, at)?),
         }
         Ok(true)
     }
@@ -165,6 +167,7 @@ impl Layer {
             codex_bin: self.codex_bin.or(weaker.codex_bin),
             base_prompt_file: self.base_prompt_file.or(weaker.base_prompt_file),
             extra_instructions_file: self.extra_instructions_file.or(weaker.extra_instructions_file),
+            mail: self.mail.over(weaker.mail),
             general: self.general.over(weaker.general),
             roles,
         }

@@ -13,6 +13,7 @@ mod flags;
 mod given;
 mod layer;
 mod listing;
+mod mail;
 mod settings;
 mod source;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use error::{ConfigError, UnknownRole, Warning};
 pub use flags::ServeFlags;
 pub use layer::PolicyWord;
 pub use listing::Listed;
+pub use mail::MailSettings;
 pub use settings::{AgentDefaults, Settings};
 pub use source::Source;
 
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_found_and_named_is_read_once() {
-        let place = Place::new().file("repo/.atm.toml", "[plugins.atm-agent-mcp]\nauto_mail = true");
+        let place = Place::new().file("repo/.atm.toml", "[plugins.atm-agent-mcp]\ntransport = 1");
         assert_eq!(place.load(&["--config", "./.atm.toml"]).unwrap().warnings.len(), 1);
     }
 }

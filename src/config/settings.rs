@@ -11,6 +11,7 @@ use crate::repo::Repository;
 use super::error::{ConfigError, UnknownRole, Warning};
 use super::layer::{BYTES_MAX, Choices, Layer};
 use super::listing::Listed;
+use super::mail::MailSettings;
 use super::source::{Source, Sourced};
 
 const LEAD: &str = "team-lead";
@@ -24,6 +25,8 @@ const QUEUE_MAX_ENTRIES: u64 = 10_000;
 pub struct Settings {
     /// The team.
     pub team: Team,
+    /// Whether somebody named it: else it is called after the repository, or by default.
+    pub team_is_named: bool,
     /// The name of the client, who speaks through this server.
     pub lead: AgentName,
     /// The name of new agents that are given none.
@@ -43,6 +46,8 @@ pub struct Settings {
     pub queue_max_entries: usize,
     /// The longest text of an entry, in bytes, at least one.
     pub queue_max_bytes: usize,
+    /// How mail reaches agents.
+    pub mail: MailSettings,
     /// The Codex to run: a bare name to look for on `PATH`, or a path.
     pub codex_bin: Option<PathBuf>,
     /// The file whose text takes the place of Codex's base instructions.
@@ -151,8 +156,11 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         Listed::maybe("base_prompt_file", &layer.base_prompt_file, path),
         Listed::maybe("extra_instructions_file", &layer.extra_instructions_file, path),
     ];
+    let (mail, listed) = layer.mail.settle();
+    listing.splice(11..11, listed);
     let role_source = layer.role.as_ref().map(|set| set.source.clone());
     let settings = Settings {
+        team_is_named: !matches!(team.source, Source::RepositoryName | Source::Default),
         team: team.value,
         lead: lead.value,
         identity: layer.identity.map(|set| set.value),
@@ -163,6 +171,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         queue_ttl: unless_zero(ttl.value),
         queue_max_entries: number(entries.value),
         queue_max_bytes: number(bytes.value),
+        mail,
         codex_bin: layer.codex_bin.map(|set| set.value),
         base_prompt_file: layer.base_prompt_file.map(|set| set.value),
         extra_instructions_file: layer.extra_instructions_file.map(|set| set.value),
@@ -186,7 +195,7 @@ fn unless_zero(secs: u64) -> Option<Duration> {
     (secs > 0).then(|| Duration::from_secs(secs))
 }
 
-fn number(value: u64) -> usize {
+pub(super) fn number(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
