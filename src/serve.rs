@@ -68,6 +68,7 @@ impl Serve {
             lead: settings.lead.clone(),
             default_name: settings.identity.clone().unwrap_or_else(default_name),
             limit: settings.max_concurrent_threads,
+            tools: None,
         };
         let roster = Arc::new(Roster::new(setup, codex.clone()));
         // Before any agent of theirs is continued: a Codex that still lives could still write to its thread.

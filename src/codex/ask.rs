@@ -1,9 +1,10 @@
-//! What Codex asks of its client, and how it is refused.
+//! What Codex asks of its client, and how it is answered.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::rpc::RpcError;
+use super::tools::{self, ToolCall};
+use crate::rpc::{Id, Peer, RpcError};
 
 /// A request of Codex's. Unanswered, its turn would hang for ever (0.169.0 has no time-out for them).
 #[derive(Debug, Clone, PartialEq)]
@@ -32,11 +33,8 @@ pub enum Ask {
         /// Which server.
         server: String,
     },
-    /// To call a tool of ours; we offer none.
-    ToolCall {
-        /// Which.
-        tool: String,
-    },
+    /// To call a tool of ours.
+    ToolCall(ToolCall),
     /// Something that we do not know, or that only the protocol's first version asked (`execCommandApproval`).
     Unknown {
         /// The method.
@@ -50,13 +48,37 @@ struct Params {
     command: Value,
     reason: Option<String>,
     server_name: String,
-    tool: String,
+}
+
+/// An answer that Codex waits for. It is given when this is dropped: the refusal, unless there is a better one.
+#[derive(Debug)]
+pub struct Owed {
+    peer: Peer,
+    id: Id,
+    answer: Result<Value, RpcError>,
+}
+
+impl Owed {
+    pub(super) fn new(peer: &Peer, id: Id, ask: &Ask) -> Owed {
+        Owed { peer: peer.clone(), id, answer: ask.refusal() }
+    }
+
+    /// Answers the call of a tool with what it gave, or with what went wrong.
+    pub fn gave(mut self, result: &Result<String, String>) {
+        self.answer = Ok(tools::answer(result));
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.peer.answer(&self.id, &self.answer);
+    }
 }
 
 impl Ask {
     /// Reads a request.
     pub(super) fn read(method: &str, params: &str) -> Ask {
-        let Params { command, reason, server_name: server, tool } = serde_json::from_str(params).unwrap_or_default();
+        let Params { command, reason, server_name: server } = serde_json::from_str(params).unwrap_or_default();
         match method {
             "item/commandExecution/requestApproval" => {
                 Ask::Command { command: command.as_str().unwrap_or_default().to_owned(), reason }
@@ -65,22 +87,21 @@ impl Ask {
             "item/permissions/requestApproval" => Ask::Permissions { reason },
             "item/tool/requestUserInput" => Ask::UserInput,
             "mcpServer/elicitation/request" => Ask::Elicitation { server },
-            "item/tool/call" => Ask::ToolCall { tool },
+            "item/tool/call" => Ask::ToolCall(serde_json::from_str(params).unwrap_or_default()),
             _ => Ask::Unknown { method: method.to_owned() },
         }
     }
 
     /// The answer that refuses it and lets the turn go on.
-    pub fn refusal(&self) -> Result<Value, RpcError> {
+    fn refusal(&self) -> Result<Value, RpcError> {
         match self {
             Ask::Command { .. } | Ask::FileChange { .. } => Ok(json!({ "decision": "decline" })),
             Ask::Permissions { .. } => Ok(json!({ "permissions": {}, "scope": "turn" })),
             Ask::UserInput => Ok(json!({ "answers": {} })),
             Ask::Elicitation { .. } => Ok(json!({ "action": "decline", "content": null })),
-            Ask::ToolCall { tool } => {
-                let text = format!("The tool {tool} is not available.");
-                Ok(json!({ "contentItems": [{ "type": "inputText", "text": text }], "success": false }))
-            }
+            Ask::ToolCall(ToolCall { tool, .. }) => Ok(tools::answer(&Err(format!(
+                "The tool {tool} gave no answer: no agent of this server has this thread now, or the turn of the call is over."
+            )))),
             Ask::Unknown { method } => {
                 Err(RpcError { code: -32601, message: format!("this client does not know {method}"), data: None })
             }
@@ -96,7 +117,7 @@ impl Ask {
             Ask::Permissions { reason } => format!("for more permissions{}", because(reason)),
             Ask::UserInput => "a question to the user".into(),
             Ask::Elicitation { server } => format!("of the MCP server {server}"),
-            Ask::ToolCall { tool } => format!("to call the tool {tool}"),
+            Ask::ToolCall(ToolCall { tool, .. }) => format!("to call the tool {tool}"),
             Ask::Unknown { method } => format!("{method}, which this version does not know"),
         }
     }
@@ -113,5 +134,8 @@ mod tests {
         assert_eq!(command.refusal().unwrap()["decision"], "decline");
         let unknown = Ask::read("item/new/thing", "not even JSON");
         assert_eq!(unknown.refusal().unwrap_err().code, -32601);
+        for garbage in ["not even JSON", "[]", r#"{"tool": 7}"#, r#"{"turnId": ""}"#] {
+            assert_eq!(Ask::read("item/tool/call", garbage).refusal().unwrap()["success"], false, "{garbage}");
+        }
     }
 }

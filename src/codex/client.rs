@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::threads::{Subscription, Threads};
+use super::tools::{ThreadStart, Tools};
 use super::wire::{self, Item, ThreadOpened, ThreadOptions, Turn, method};
 use super::{CodexError, ServerInfo};
 use crate::ids::{DeliveryId, ThreadId, TurnId};
-use crate::rpc::{CallError, Id, Peer, RpcError};
+use crate::rpc::{CallError, Peer};
 
 /// How long a call may take. Codex answers in milliseconds, or, flooded, never.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -53,6 +54,11 @@ impl Client {
     /// Starts a thread.
     pub async fn thread_start(&self, options: &ThreadOptions) -> Result<ThreadOpened, CodexError> {
         self.call(method::THREAD_START, options).await
+    }
+
+    /// Starts a thread whose model has tools of ours, for as long as there is the thread.
+    pub async fn thread_start_with(&self, options: &ThreadOptions, tools: &Tools) -> Result<ThreadOpened, CodexError> {
+        self.call(method::THREAD_START, &ThreadStart { options, dynamic_tools: [tools] }).await
     }
 
     /// Opens a thread of an earlier time, with its whole history.
@@ -152,11 +158,6 @@ impl Client {
         let params = wire::TurnInterrupt { thread_id: thread, turn_id: turn };
         self.call::<Value>(method::TURN_INTERRUPT, &params).await?;
         self.call::<Value>(method::TERMINALS_CLEAN, &wire::OfThread { thread_id: thread }).await.map(drop)
-    }
-
-    /// Answers what Codex asked.
-    pub fn answer(&self, id: &Id, answer: &Result<Value, RpcError>) {
-        self.peer.answer(id, answer);
     }
 
     async fn call<T: DeserializeOwned>(&self, method: &'static str, params: &impl Serialize) -> Result<T, CodexError> {

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::ask::Ask;
+use super::ask::{Ask, Owed};
 use super::notes::{About, ErrorNote, ItemNote, StatusNote, TurnNote, UsageNote};
 use super::wire::{Item, TokenUsage, Turn};
 use crate::ids::{ThreadId, TurnId};
-use crate::rpc::Id;
 
 /// Something that happened in one thread.
 #[derive(Debug)]
@@ -51,10 +50,10 @@ pub enum ThreadEvent {
     Waits(bool),
     /// Codex asks something and waits for the answer.
     Asked {
-        /// For the answer.
-        id: Id,
         /// What.
         ask: Ask,
+        /// The answer.
+        owed: Owed,
     },
     /// The app-server is gone, and with it every turn; or somebody has put this thread away.
     Lost(Arc<str>),

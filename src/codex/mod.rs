@@ -14,6 +14,7 @@ pub mod process;
 pub mod program;
 pub mod run_dir;
 mod threads;
+pub mod tools;
 pub mod wire;
 
 use std::path::PathBuf;

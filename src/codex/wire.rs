@@ -296,6 +296,30 @@ pub enum Item {
         #[serde(default)]
         tool: String,
     },
+    /// A tool of ours that was called.
+    DynamicToolCall {
+        /// Its namespace.
+        #[serde(default)]
+        namespace: Option<String>,
+        /// The tool.
+        #[serde(default)]
+        tool: String,
+    },
+    /// Sub-agents that were begun or spoken to, with the older tools for it (`spawn_agent` of `multi_agent_v1`).
+    CollabAgentToolCall {
+        /// What was done.
+        #[serde(default)]
+        tool: String,
+        /// Their threads.
+        #[serde(default)]
+        receiver_thread_ids: Vec<ThreadId>,
+    },
+    /// A sub-agent that was begun, or has ended, with the newer tools (of `collaboration`).
+    SubAgentActivity {
+        /// Its thread.
+        #[serde(default)]
+        agent_thread_id: Option<ThreadId>,
+    },
     /// A search of the web.
     WebSearch {
         /// For what.

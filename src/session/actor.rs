@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::asking::Question;
+use super::calling::ToolCalls;
 use super::delivery::UnderWay;
 use super::handle::{Command, Farewell, Goodbye, Outbox, Reply, Snapshot};
 use super::identity::Lock;
@@ -22,7 +23,9 @@ use super::kept::Kept;
 use super::opening::Opened;
 use super::rules::Rules;
 use super::state::{CallId, Effect, Ending, Input, Job, State, Stop};
+use super::toolbox::Toolbox;
 use super::turn::{self, Progress, activity, one_line};
+use crate::codex::ask::Ask;
 use crate::codex::event::ThreadEvent;
 use crate::codex::wire::{Item, Turn};
 use crate::codex::{Client, Codex, Subscription};
@@ -43,6 +46,8 @@ pub(super) struct Actor {
     pub(super) kept: Kept,
     /// Nobody else runs this agent, or writes its record, until we have ended.
     pub(super) _owner: Lock,
+    pub(super) toolbox: Option<Arc<dyn Toolbox>>,
+    pub(super) tool_calls: ToolCalls,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) snapshot: watch::Sender<Snapshot>,
     pub(super) outbox: Arc<Outbox>,
@@ -151,12 +156,13 @@ impl Actor {
 
     fn take(&mut self, done: Done) {
         match done {
-            Done::Opened(Ok(Opened { client, thread, events, model, context, note })) => {
+            Done::Opened(Ok(Opened { client, thread, events, model, context, has_tools, note })) => {
                 self.opening = false;
                 self.kept.record.thread_id = Some(thread.clone());
                 self.kept.record.model = model.or(self.kept.record.model.take());
                 self.kept.record.socket.clone_from(&client.info().socket);
                 self.kept.record.context = Some(context);
+                self.kept.record.has_tools = has_tools;
                 self.notes.extend(note);
                 self.live = Some(Live { client, thread, events });
                 // Before anything new is said there.
@@ -210,6 +216,7 @@ impl Actor {
                 self.kept.record.turns += 1;
                 self.kept.record.last_active = Timestamp::now();
                 let id = turn.id.clone();
+                self.tool_calls.turn_ended(&id);
                 self.ended = Some(turn);
                 self.input(Input::TurnEnded(id));
                 self.ended = None;
@@ -246,10 +253,9 @@ impl Actor {
                 }
             }
             ThreadEvent::Waits(waits) => self.input(Input::Waits(waits)),
-            ThreadEvent::Asked { id, ask } => {
-                if let Some(live) = &self.live {
-                    live.client.answer(&id, &ask.refusal());
-                }
+            ThreadEvent::Asked { ask: Ask::ToolCall(call), owed } => self.call_tool(call, owed),
+            ThreadEvent::Asked { ask, owed } => {
+                drop(owed);
                 let note =
                     format!("Codex asked {}; it was declined at once, for nobody can be asked yet.", ask.summary());
                 if let Some(progress) = &mut self.turn {
@@ -258,6 +264,7 @@ impl Actor {
             }
             ThreadEvent::Lost(why) => {
                 self.live = None;
+                self.tool_calls.lost();
                 self.input(Input::Lost(why));
             }
         }

@@ -25,9 +25,10 @@ pub fn describe(agent: &AgentName, team: &Team, lead: &AgentName, cwd: &Path) ->
     )
 }
 
-/// The caller's own instructions, kept and first, with the place behind them.
-pub fn instructions(own: Option<&str>, place: &str) -> String {
-    own.filter(|own| !own.is_empty()).map_or_else(|| place.to_owned(), |own| format!("{own}\n\n{place}"))
+/// The caller's own instructions, kept and first, with the place behind them, and what is to be said of our tools.
+pub fn instructions(own: Option<&str>, place: &str, tools: Option<&str>) -> String {
+    let all = [own.filter(|own| !own.is_empty()), Some(place), tools];
+    all.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
 #[cfg(test)]
@@ -46,7 +47,7 @@ mod tests {
 
     #[test]
     fn the_callers_own_instructions_come_first_and_are_kept() {
-        assert_eq!(instructions(Some("Be brief."), "PLACE"), "Be brief.\n\nPLACE");
-        assert_eq!(instructions(None, "PLACE"), "PLACE");
+        assert_eq!(instructions(Some("Be brief."), "PLACE", None), "Be brief.\n\nPLACE");
+        assert_eq!(instructions(None, "PLACE", Some("TOOLS")), "PLACE\n\nTOOLS");
     }
 }

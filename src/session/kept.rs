@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::context;
 use super::record::Record;
+use super::toolbox::Caller;
 use crate::home::TeamDir;
 use crate::ids::AgentName;
 
@@ -37,6 +38,11 @@ impl Kept {
     /// Where the agent stands now, for its model.
     pub(super) fn place(&self) -> String {
         context::describe(&self.record.identity, &self.record.team, &self.lead, self.record.cwd())
+    }
+
+    /// Who the agent is for its tools.
+    pub(super) fn caller(&self) -> Caller {
+        Caller { agent: self.record.agent_id.clone(), name: self.record.identity.clone() }
     }
 
     /// The record has changed.

@@ -8,6 +8,7 @@
 
 mod actor;
 mod asking;
+mod calling;
 pub mod context;
 pub mod delivery;
 pub mod handle;
@@ -19,6 +20,7 @@ pub mod record;
 pub mod roster;
 pub mod rules;
 pub mod state;
+pub mod toolbox;
 mod turn;
 pub mod who;
 
@@ -28,6 +30,7 @@ pub use outcome::{End, Outcome, Usage};
 pub use record::Record;
 pub use roster::{Found, NewAgent, Roster, Setup};
 pub use state::{State, Stop, Takes};
+pub use toolbox::{Caller, McpServer, Tool, ToolResult, Toolbox, Tools};
 pub use who::{RosterError, Who};
 
 pub use crate::codex::wire::{Item, ThreadOptions, Tokens, Turn};

@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use super::context;
 use super::kept::Kept;
-use crate::codex::wire::ThreadOptions;
+use super::record::Record;
+use super::toolbox::{Caller, Toolbox};
+use crate::codex::wire::{ThreadOpened, ThreadOptions};
 use crate::codex::{Client, Codex, CodexError, Subscription};
 use crate::ids::ThreadId;
 
 /// What Codex says of a thread of which nothing was kept (0.144.6 to 0.169.0).
 const NOTHING_KEPT: &str = "no rollout found";
+
+/// What Codex says when it is the tools that it does not take (0.144.6 and 0.169.0: "thread/start.dynamicTools requires
+/// experimentalApi capability", "dynamic tool name must match …").
+const NO_TOOLS: [&str; 2] = ["dynamicTools", "dynamic tool"];
 
 /// The setting by which a steer ends the answer that is being written.
 const INSTANT_INTERRUPT: &str = "features.instant_interrupt";
@@ -22,35 +28,35 @@ pub(super) struct Opened {
     pub(super) model: Option<String>,
     /// What the model has been told of its place.
     pub(super) context: String,
+    /// Whether it was started with our tools.
+    pub(super) has_tools: bool,
     /// What the next result should say of it.
     pub(super) note: Option<String>,
 }
 
 /// Opens the thread of `record`, and writes the record down before anything is said in the thread.
-pub(super) async fn open(codex: Arc<Codex>, mut kept: Kept) -> Result<Opened, Arc<str>> {
+pub(super) async fn open(
+    codex: Arc<Codex>,
+    mut kept: Kept,
+    toolbox: Option<Arc<dyn Toolbox>>,
+) -> Result<Opened, Arc<str>> {
     let client = codex.connect().await.map_err(|error| Arc::from(error.to_string()))?;
-    let place = kept.place();
+    let manner = Manner { place: kept.place(), caller: kept.caller(), toolbox };
     let record = &mut kept.record;
-    let own = record.options.developer_instructions.take();
-    let mut options = ThreadOptions {
-        developer_instructions: Some(context::instructions(own.as_deref(), &place)),
-        ..record.options.clone()
-    };
-    steers_wait(&mut options);
-    record.options.developer_instructions = own;
     let mut opened = match &record.thread_id {
-        Some(thread) => match resume(&client, thread, &options, record.context.clone()).await {
+        Some(thread) => match resume(&client, thread, record, &manner).await {
             Err(CodexError::Refused { message, .. }) if message.contains(NOTHING_KEPT) && record.turns == 0 => {
-                let mut opened = start(&client, &options, place).await.map_err(told)?;
+                let mut opened = start(&client, record, manner).await.map_err(told)?;
                 opened.note = Some("Codex had kept nothing of its earlier thread; it has a new one.".into());
                 opened
             }
             resumed => resumed.map_err(told)?,
         },
-        None => start(&client, &options, place).await.map_err(told)?,
+        None => start(&client, record, manner).await.map_err(told)?,
     };
     record.thread_id = Some(opened.thread.clone());
     record.context = Some(opened.context.clone());
+    record.has_tools = opened.has_tools;
     record.model.clone_from(&opened.model);
     record.socket.clone_from(&client.info().socket);
     if let Err(error) = kept.save().await {
@@ -70,24 +76,67 @@ fn steers_wait(options: &mut ThreadOptions) {
     }
 }
 
-async fn start(client: &Client, options: &ThreadOptions, place: String) -> Result<Opened, CodexError> {
-    let opened = client.thread_start(options).await?;
-    let thread = opened.thread.id;
-    let events = client.subscribe(&thread);
-    Ok(Opened { client: client.clone(), thread, events, model: opened.model, context: place, note: None })
+/// What a thread is opened with beside what its agent's caller asked for.
+struct Manner {
+    place: String,
+    caller: Caller,
+    toolbox: Option<Arc<dyn Toolbox>>,
+}
+
+impl Manner {
+    /// For a thread that has our tools of itself.
+    fn with_tools(&self, record: &Record, toolbox: &dyn Toolbox) -> ThreadOptions {
+        self.options(record, toolbox.introduction())
+    }
+
+    /// For one that has not: a server has the same, if there is one.
+    fn without_tools(&self, record: &Record) -> ThreadOptions {
+        let toolbox = self.toolbox.as_deref();
+        match toolbox.and_then(|toolbox| Some((toolbox, toolbox.server(&self.caller)?))) {
+            Some((toolbox, server)) => self.with_tools(record, toolbox).with_server(&toolbox.tools().name, &server),
+            None => self.options(record, None),
+        }
+    }
+
+    fn options(&self, record: &Record, introduction: Option<&str>) -> ThreadOptions {
+        let own = record.options.developer_instructions.as_deref();
+        let instructions = context::instructions(own, &self.place, introduction);
+        let mut options = ThreadOptions { developer_instructions: Some(instructions), ..record.options.clone() };
+        steers_wait(&mut options);
+        options
+    }
+}
+
+async fn start(client: &Client, record: &Record, manner: Manner) -> Result<Opened, CodexError> {
+    let (ThreadOpened { thread, model }, has_tools) = started(client, record, &manner).await?;
+    let events = client.subscribe(&thread.id);
+    let (client, context) = (client.clone(), manner.place);
+    Ok(Opened { client, thread: thread.id, events, model, context, has_tools, note: None })
+}
+
+/// A new thread, and whether it has our tools.
+async fn started(client: &Client, record: &Record, manner: &Manner) -> Result<(ThreadOpened, bool), CodexError> {
+    if let Some(toolbox) = manner.toolbox.as_deref() {
+        match client.thread_start_with(&manner.with_tools(record, toolbox), toolbox.tools()).await {
+            Err(CodexError::Refused { message, .. }) if NO_TOOLS.iter().any(|words| message.contains(words)) => {
+                tracing::warn!("this Codex does not take the tools of an agent: {message}");
+            }
+            started => return Ok((started?, true)),
+        }
+    }
+    Ok((client.thread_start(&manner.without_tools(record)).await?, false))
 }
 
 /// A resumed thread keeps the developer message that it has (0.169.0): what it was told is what it was told then.
-async fn resume(
-    client: &Client,
-    thread: &ThreadId,
-    options: &ThreadOptions,
-    told: Option<String>,
-) -> Result<Opened, CodexError> {
+async fn resume(client: &Client, thread: &ThreadId, record: &Record, manner: &Manner) -> Result<Opened, CodexError> {
+    let options = match manner.toolbox.as_deref().filter(|_| record.has_tools) {
+        Some(toolbox) => manner.with_tools(record, toolbox),
+        None => manner.without_tools(record),
+    };
     let events = client.subscribe(thread);
-    let opened = client.thread_resume(thread, options).await?;
-    let context = told.unwrap_or_default();
-    Ok(Opened { client: client.clone(), thread: thread.clone(), events, model: opened.model, context, note: None })
+    let opened = client.thread_resume(thread, &options).await?;
+    let (client, context, has_tools) = (client.clone(), record.context.clone().unwrap_or_default(), record.has_tools);
+    Ok(Opened { client, thread: thread.clone(), events, model: opened.model, context, has_tools, note: None })
 }
 
 fn told(error: CodexError) -> Arc<str> {

@@ -40,6 +40,9 @@ pub struct Record {
     /// What the model was last told of its place.
     #[serde(default)]
     pub context: Option<String>,
+    /// Whether its thread was started with our tools, which it then has for ever.
+    #[serde(default)]
+    pub has_tools: bool,
     /// Whether it was closed.
     pub closed: bool,
     /// The model that Codex uses.
@@ -76,6 +79,7 @@ impl Record {
             thread_id: None,
             options,
             context: None,
+            has_tools: false,
             closed: false,
             model: None,
             turns: 0,

@@ -8,6 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
 use super::actor::Actor;
+use super::calling::ToolCalls;
 use super::delivery::UnderWay;
 use super::handle::{self, Farewell, Handle, Snapshot};
 use super::identity::Lock;
@@ -15,6 +16,7 @@ use super::kept::Kept;
 use super::record::Record;
 use super::rules::Rules;
 use super::state::State;
+use super::toolbox::Toolbox;
 use super::who::{RosterError, Who};
 use crate::codex::wire::{ThreadOptions, Turn};
 use crate::codex::{Client, Codex, CodexError};
@@ -48,6 +50,8 @@ pub struct Setup {
     pub default_name: AgentName,
     /// How many may be live.
     pub limit: usize,
+    /// The tools that its agents have from us, if there are any.
+    pub tools: Option<Arc<dyn Toolbox>>,
 }
 
 /// The agents of one server.
@@ -349,6 +353,8 @@ impl Roster {
             codex: self.codex.clone(),
             kept: Kept::new(record, self.setup.dir.clone(), self.setup.lead.clone()),
             _owner: owner,
+            toolbox: self.setup.tools.clone(),
+            tool_calls: ToolCalls::default(),
             commands: received,
             snapshot: shown,
             outbox,

@@ -68,7 +68,7 @@ impl Progress {
             Some(TurnStatus::Completed) => End::Completed,
             Some(TurnStatus::Failed) => {
                 let why = in_its_words.or(self.trouble).unwrap_or_else(|| "Codex did not say why".into());
-                End::Failed(shortened(&why))
+                End::Failed(shortened(&why, TROUBLE_MAX))
             }
             _ => stop.map_or(End::Interrupted, End::Stopped),
         };
@@ -84,11 +84,11 @@ impl Progress {
     }
 }
 
-/// What somebody else says went wrong, in at most [`TROUBLE_MAX`] characters.
-fn shortened(why: &str) -> String {
-    match why.char_indices().nth(TROUBLE_MAX) {
-        None => why.to_owned(),
-        Some((end, _)) => format!("{}… ({} characters in all)", &why[..end], why.chars().count()),
+/// What somebody else says, in at most so many characters.
+pub(super) fn shortened(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}… ({} characters in all)", &text[..end], text.chars().count()),
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) fn outcome(record: &Record, progress: Option<Progress>, turn: Option<
         Ending::Turn { stop: Some(stop) } if progress.is_none() => (Some(End::Stopped(stop)), None),
         Ending::Turn { stop } => (None, stop),
         Ending::Withdrawn => (Some(End::Withdrawn), None),
-        Ending::Refused(why) => (Some(End::Refused(shortened(&why).into())), None),
+        Ending::Refused(why) => (Some(End::Refused(shortened(&why, TROUBLE_MAX).into())), None),
         Ending::Lost(why) => (Some(End::Lost(why)), None),
         Ending::Closed => (Some(End::Closed), None),
     };
@@ -126,10 +126,14 @@ pub(super) fn activity(item: &Item) -> Option<String> {
         Item::CommandExecution { command, .. } => format!("running {command}"),
         Item::FileChange { changes } => format!("editing {}", paths(changes)),
         Item::McpToolCall { server, tool } => format!("calling {server}.{tool}"),
+        Item::DynamicToolCall { namespace: Some(namespace), tool } => format!("calling {namespace}.{tool}"),
+        Item::DynamicToolCall { namespace: None, tool } => format!("calling {tool}"),
         Item::WebSearch { query } => format!("searching the web for {query}"),
         Item::Reasoning {} => "thinking".to_owned(),
         Item::ContextCompaction {} => "compacting its history".to_owned(),
-        Item::UserMessage { .. } | Item::Other => return None,
+        Item::UserMessage { .. } | Item::CollabAgentToolCall { .. } | Item::SubAgentActivity { .. } | Item::Other => {
+            return None;
+        }
     };
     Some(one_line(&line))
 }

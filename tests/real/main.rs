@@ -33,4 +33,7 @@ mod queue;
 mod restart;
 mod schema;
 mod stage;
+#[path = "../../testing/toolbox.rs"]
+mod toolbox;
+mod tools;
 mod turns;

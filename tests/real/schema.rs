@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use atm_agent_mcp::codex::tools::{Tool, Tools};
 use atm_agent_mcp::codex::wire::ThreadOptions;
 use atm_agent_mcp::codex::{Client, Codex, Launch};
 use atm_agent_mcp::home::Home;
@@ -90,6 +91,9 @@ async fn ask_everything(client: &Client, sandbox: Sandbox, approval_policy: Appr
         config: Map::from_iter([("features.multi_agent".to_owned(), json!(true))]),
     };
     let thread = client.thread_start(&options).await.unwrap().thread.id;
+    let tool = Tool { name: "send".into(), description: "Sends.".into(), input_schema: json!({"type": "object"}) };
+    let tools = Tools { name: "atm".into(), description: "Mail.".into(), tools: vec![tool] };
+    client.thread_start_with(&options, &tools).await.unwrap();
     client.thread_resume(&thread, &options).await.unwrap();
     client.thread_resume(&thread, &ThreadOptions::default()).await.unwrap();
     client.tell(&thread, "news").await.unwrap();
@@ -137,7 +141,10 @@ async fn whatever_codex_asks_is_answered_in_the_form_that_it_takes(stage: Stage)
         ("mcpServer/elicitation/request", "threadId"),
         ("mcpServer/elicitation/request", "serverName"),
         ("item/tool/call", "threadId"),
+        ("item/tool/call", "turnId"),
+        ("item/tool/call", "namespace"),
         ("item/tool/call", "tool"),
+        ("item/tool/call", "arguments"),
     ] {
         let params = requests.resolve(&requests.variant(method)["properties"]["params"]);
         assert!(params["properties"].get(field).is_some(), "{method} has no field {field}");
@@ -179,6 +186,9 @@ async fn what_we_need_of_a_notification_is_always_in_it(stage: Stage) {
         ("commandExecution", &["command"]),
         ("fileChange", &["changes"]),
         ("mcpToolCall", &["server", "tool"]),
+        ("dynamicToolCall", &["tool"]),
+        ("collabAgentToolCall", &["tool", "receiverThreadIds"]),
+        ("subAgentActivity", &["agentThreadId"]),
         ("webSearch", &["query"]),
         ("reasoning", &[]),
         ("contextCompaction", &[]),
@@ -199,6 +209,9 @@ async fn what_we_need_of_a_notification_is_always_in_it(stage: Stage) {
     };
     known("userMessage", "clientId");
     known("active", "activeFlags");
+    known("dynamicToolCall", "namespace");
+    let tools = notifications.definition("CollabAgentTool")["enum"].clone();
+    assert!(["spawnAgent", "resumeAgent"].iter().all(|tool| tools.as_array().unwrap().contains(&json!(tool))));
     let flags = notifications.definition("ThreadActiveFlag")["enum"].clone();
     assert_eq!(flags, json!(["waitingOnApproval", "waitingOnUserInput"]));
     notifications.requires(&notifications.definition("FileUpdateChange"), "path");

@@ -106,6 +106,11 @@ impl Scene {
         self.world.codex_home()
     }
 
+    /// The Codex of this world, as npm installed it.
+    pub(crate) fn codex(&self) -> &Path {
+        &self.codex
+    }
+
     /// Runs `serve` with these flags.
     pub(crate) async fn serve(&self, flags: &[&str]) -> Server {
         Server::start(self.command(flags)).await

@@ -4,3 +4,6 @@ mod arrows;
 mod joined;
 mod queue;
 mod stage;
+#[path = "../../testing/toolbox.rs"]
+mod toolbox;
+mod tools;

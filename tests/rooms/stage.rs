@@ -11,7 +11,7 @@ use atm_agent_mcp::ids::AgentName;
 use atm_agent_mcp::mcp::{Door, Server};
 use atm_agent_mcp::queue::{Limits, Queues};
 use atm_agent_mcp::rpc::Connection;
-use atm_agent_mcp::session::{Roster, Setup};
+use atm_agent_mcp::session::{Roster, Setup, Toolbox};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
 
@@ -38,6 +38,11 @@ pub(crate) struct McpClient {
 impl Stage {
     /// Server, client and Codex, with hands shaken.
     pub(crate) async fn open(flags: ServeFlags) -> Stage {
+        Stage::open_with(flags, None).await
+    }
+
+    /// The same, with tools for the agents.
+    pub(crate) async fn open_with(flags: ServeFlags, tools: Option<Arc<dyn Toolbox>>) -> Stage {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path());
         let nothing = |_: &str| None;
@@ -51,6 +56,7 @@ impl Stage {
             lead: settings.lead.clone(),
             default_name: AgentName::parse("codex").unwrap(),
             limit: settings.max_concurrent_threads,
+            tools,
         };
         let roster = Arc::new(Roster::new(setup, Arc::new(Codex::joined_to(ours, launch))));
         let queues = Queues::new(home.team(&settings.team), Limits::default());
@@ -121,6 +127,11 @@ impl Script {
     /// Says something of its own accord.
     pub(crate) fn say(&self, method: &str, params: &Value) {
         self.connection.outgoing.send(json!({"method": method, "params": params}).to_string()).unwrap();
+    }
+
+    /// Asks something under this request id.
+    pub(crate) fn asks(&self, id: u64, method: &str, params: &Value) {
+        self.connection.outgoing.send(json!({"id": id, "method": method, "params": params}).to_string()).unwrap();
     }
 
     pub(crate) async fn shake_hands(&mut self) {
