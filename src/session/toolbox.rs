@@ -18,7 +18,7 @@ pub struct Caller {
     pub name: AgentName,
 }
 
-/// What a tool gave, or what went wrong and what to do: text for the model.
+/// What a tool gave, or what went wrong and what to do: text for the model, which is told that it is an error.
 pub type ToolResult = Result<String, String>;
 
 /// Tools for agents.

@@ -113,7 +113,7 @@ async fn an_agent_calls_its_tools_and_reads_what_they_give(stage: Stage) {
     assert!(asked.tool_names().iter().any(|tool| tool == "atm.hang"), "{:?}", asked.tool_names());
     assert_eq!(asked.outputs(), [said.text.as_str()], "in the transcript");
     assert!(asked.texts("developer").join("\n").contains(INTRODUCTION));
-    assert_eq!(done(&ana, "CALL atm.fail {}").await.text, "ana has failed");
+    assert_eq!(done(&ana, "CALL atm.fail {}").await.text, "Error: ana has failed");
     agents.end().await;
 }
 
@@ -124,7 +124,9 @@ async fn a_model_that_writes_javascript_calls_them_too(stage: Stage) {
     let ana = agents.agent_with("ana", options);
     let said = done(&ana, r#"CALL exec "text(await tools.atm__echo({text: 'hi'}))""#).await;
     assert_eq!(said.text.trim(), format!(r#"ana {} said {{"text":"hi"}}"#, ana.agent()));
-    assert!(done(&ana, r#"CALL exec "text(await tools.atm__fail({}))""#).await.text.contains("ana has failed"));
+    assert!(
+        done(&ana, r#"CALL exec "text(await tools.atm__fail({}))""#).await.text.contains("\nError: ana has failed")
+    );
     agents.end().await;
 }
 
@@ -173,7 +175,7 @@ async fn a_tool_that_is_there_no_more_is_answered(stage: Stage) {
     agents.end().await;
     let agents = Agents::start(&scene, Some(Arc::new(TestTools::new(&["echo"]))));
     let said = done(&agents.again("ana").await, "CALL atm.fail {}").await;
-    assert_eq!(said.text, "There is no tool fail. Those of atm: echo.");
+    assert_eq!(said.text, "Error: There is no tool fail. Those of atm: echo.");
     agents.end().await;
     let agents = Agents::start(&scene, None);
     let said = done(&agents.again("ana").await, "CALL atm.echo {}").await;

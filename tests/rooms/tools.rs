@@ -69,7 +69,7 @@ async fn the_caller_is_the_agent_of_the_thread_whatever_the_arguments_say() {
     let (success, text) = stage.codex.told(0).await;
     assert!(success && text.starts_with("codex ") && text.ends_with(&format!(" said {forged}")), "{text}");
     stage.codex.calls(1, "thread-1", "fail", &json!({}));
-    assert_eq!(stage.codex.told(1).await, (false, "codex has failed".to_owned()));
+    assert_eq!(stage.codex.told(1).await, (false, "Error: codex has failed".to_owned()));
 }
 
 #[tokio::test]
