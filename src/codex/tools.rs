@@ -11,8 +11,8 @@ use crate::ids::TurnId;
 /// Tools in a namespace, as the model is told of them. Every name is `[a-zA-Z0-9_-]+`.
 ///
 /// A model with ordinary tools calls `tool` in `namespace`, one that writes JavaScript `tools.namespace__tool({…})`; it
-/// needs no approval under any policy. They stay with the thread for ever, as they were at its start, and sub-agents do
-/// not have them (0.144.6 and 0.169.0).
+/// needs no approval under any policy. They stay with the thread for ever, as they were at its start, and sub-agents
+/// that are given its history have them too (0.144.6 and 0.169.0).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename = "namespace")]
 pub struct Tools {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atm_agent_mcp::codex::{Codex, Launch, program};
-use atm_agent_mcp::demo::model::API_KEY_VAR;
+use atm_agent_mcp::demo::model::{API_KEY_VAR, Reply, Request};
 use atm_agent_mcp::home::Home;
 use atm_agent_mcp::ids::{AgentName, Team};
 use atm_agent_mcp::policy::ApprovalPolicy;
 use atm_agent_mcp::session::{
     End, Handle, McpServer, NewAgent, Outcome, Roster, Setup, Stop, ThreadOptions, Toolbox, Who,
 };
+use serde_json::json;
 
 use crate::stage::{Scene, Stage};
 use crate::toolbox::{INTRODUCTION, TestTools};
@@ -20,6 +21,8 @@ on_each_codex! {
     an_agent_calls_its_tools_and_reads_what_they_give,
     a_model_that_writes_javascript_calls_them_too,
     of_two_agents_at_once_each_calls_as_itself,
+    a_sub_agent_that_has_the_tools_calls_as_the_agent_that_began_it,
+    a_sub_agent_that_writes_javascript_does_so_too,
     nobody_is_asked_whether_a_tool_may_be_called,
     the_tools_are_there_after_a_restart,
     a_tool_that_is_there_no_more_is_answered,
@@ -141,6 +144,47 @@ async fn of_two_agents_at_once_each_calls_as_itself(stage: Stage) {
         assert!(of_eva.text.starts_with(&format!("eva {} said", eva.agent())), "{of_eva:?}");
     }
     agents.end().await;
+}
+
+/// Sees who the sub-agent of an agent `ana` calls as. A sub-agent has the tools if it is given the history of its agent.
+async fn calls_from_below(stage: Stage, model: &str, begin: Reply, call: Reply) {
+    let script = move |request: &Request| {
+        let input = request.body["input"].as_array().unwrap();
+        let is_below = input.iter().any(|item| item["type"] != "function_call" && item.to_string().contains("BELOW"));
+        match (is_below, request.outputs().last()) {
+            (true, Some(output)) if output.contains("said") => Reply::say("done"),
+            (true, _) => call.clone(),
+            (false, None) => begin.clone(),
+            (false, Some(_)) => Reply::say("begun"),
+        }
+    };
+    let scene = stage.with(script).await;
+    let agents = Agents::start(&scene, Some(Arc::new(TestTools::all())));
+    let ana = agents.agent_with("ana", ThreadOptions { model: Some(model.to_owned()), ..ThreadOptions::default() });
+    done(&ana, "begin another").await;
+    let mut count = 1;
+    let said = loop {
+        scene.model().arrived(count).await;
+        let outputs = scene.model().requests()[count - 1].outputs();
+        if let Some(said) = outputs.into_iter().find(|output| output.contains("said")) {
+            break said;
+        }
+        count += 1;
+    };
+    assert_eq!(said.lines().last().unwrap(), format!("ana {} said {{}}", ana.agent()));
+    agents.end().await;
+}
+
+async fn a_sub_agent_that_has_the_tools_calls_as_the_agent_that_began_it(stage: Stage) {
+    let begin = Reply::call("multi_agent_v1.spawn_agent", json!({"message": "BELOW", "fork_context": true}));
+    calls_from_below(stage, "a-model-of-no-catalog", begin, Reply::call("atm.echo", json!({}))).await;
+}
+
+async fn a_sub_agent_that_writes_javascript_does_so_too(stage: Stage) {
+    let message = json!({"task_name": "below", "message": "BELOW", "fork_turns": "all"});
+    let begin = Reply::call("collaboration.spawn_agent", message);
+    let call = Reply::call("exec", json!("text(await tools.atm__echo({}))"));
+    calls_from_below(stage, CODE_MODE, begin, call).await;
 }
 
 async fn nobody_is_asked_whether_a_tool_may_be_called(stage: Stage) {
