@@ -4,26 +4,38 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::ids::{AgentId, AgentName, Team};
+use crate::ids::{AgentId, AgentName, MemberName, Team, TeamName};
 use crate::steps;
 
 /// The directory that stands for the user's home: `$ATM_HOME` if set and not blank, else the home directory.
 #[derive(Debug, Clone)]
 pub struct Home {
     root: PathBuf,
+    claude: PathBuf,
 }
 
 impl Home {
     /// Finds the home from the environment; `None` when there is none to be found.
     pub fn find() -> Option<Self> {
-        let set = std::env::var_os("ATM_HOME").filter(|v| !v.to_string_lossy().trim().is_empty());
-        let root = set.map(PathBuf::from).or_else(std::env::home_dir)?;
-        Some(Home { root: std::path::absolute(root).ok()? })
+        let set = |name| std::env::var_os(name).filter(|v| !v.to_string_lossy().trim().is_empty()).map(PathBuf::from);
+        let (atm_home, claude_config) = (set("ATM_HOME"), set("CLAUDE_CONFIG_DIR"));
+        Home::from(atm_home, claude_config, std::env::home_dir())
+    }
+
+    /// Whoever sets `ATM_HOME` means another world: Claude's directory is in it then, wherever the user's own one is.
+    fn from(atm_home: Option<PathBuf>, claude_config: Option<PathBuf>, users: Option<PathBuf>) -> Option<Self> {
+        let claude = claude_config.filter(|_| atm_home.is_none());
+        let home = Home::at(std::path::absolute(atm_home.or(users)?).ok()?);
+        match claude {
+            Some(claude) => Some(Home { claude: std::path::absolute(claude).ok()?, ..home }),
+            None => Some(home),
+        }
     }
 
     /// A home at `root`, for tests and for the demo.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Home { root: root.into() }
+        let root = root.into();
+        Home { claude: root.join(".claude"), root }
     }
 
     /// The home directory itself.
@@ -48,6 +60,41 @@ impl Home {
     /// What is kept of one team: `.config/atm/agent-sessions/{team}`.
     pub fn team(&self, team: &Team) -> TeamDir {
         TeamDir { root: self.atm().join("agent-sessions").join(team.as_str()) }
+    }
+
+    /// Claude Code's own files of one team: below `.claude/teams`, or where `CLAUDE_CONFIG_DIR` says.
+    pub fn claude_team(&self, team: &TeamName) -> ClaudeTeam {
+        let teams = self.claude.join("teams");
+        ClaudeTeam { root: teams.join(team.config_dir()), inboxes: teams.join(team.inboxes_dir()).join("inboxes") }
+    }
+
+    /// What an agent of ours has read and no longer has in its inbox: `agent-sessions/{team}/mail/{name}.jsonl`.
+    pub fn mail_archive(&self, team: &TeamName, name: &AgentName) -> PathBuf {
+        self.atm().join("agent-sessions").join(team.config_dir()).join("mail").join(format!("{name}.jsonl"))
+    }
+}
+
+/// Claude Code's own files of one team.
+#[derive(Debug, Clone)]
+pub struct ClaudeTeam {
+    root: PathBuf,
+    inboxes: PathBuf,
+}
+
+impl ClaudeTeam {
+    /// Who is in the team.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.json")
+    }
+
+    /// The directory of the inboxes.
+    pub fn inboxes(&self) -> &Path {
+        &self.inboxes
+    }
+
+    /// The mail of one member.
+    pub fn inbox(&self, member: &MemberName) -> PathBuf {
+        self.inboxes.join(format!("{}.json", member.file_stem()))
     }
 }
 
@@ -161,6 +208,20 @@ mod tests {
         write_atomic(&path, b"one").unwrap();
         assert!(write_atomic(&dir.path().join("absent").join("record.json"), b"two").is_err());
         assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
+
+    #[test]
+    fn claudes_files_are_in_the_home_unless_only_claude_was_moved() {
+        let team = TeamName::parse("my_Team").unwrap();
+        let config = |atm: Option<&str>, claude: Option<&str>| {
+            let home = Home::from(atm.map(Into::into), claude.map(Into::into), Some("/home/u".into())).unwrap();
+            home.claude_team(&team).config()
+        };
+        assert_eq!(config(None, None), Path::new("/home/u/.claude/teams/my-team/config.json"));
+        assert_eq!(config(None, Some("/c")), Path::new("/c/teams/my-team/config.json"));
+        assert_eq!(config(Some("/a"), Some("/c")), Path::new("/a/.claude/teams/my-team/config.json"));
+        let inbox = Home::at("/h").claude_team(&team).inbox(&MemberName::parse("a.b").unwrap());
+        assert_eq!(inbox, Path::new("/h/.claude/teams/my_Team/inboxes/a-b.json"));
     }
 
     #[cfg(unix)]

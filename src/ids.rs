@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The longest name of a team or an agent, in characters.
 const NAME_MAX: usize = 64;
+/// The longest name of somebody else's, in characters.
+const MEMBER_MAX: usize = 100;
 
 /// A name that was not taken, with what would have been.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +31,8 @@ impl IdError {
 const NAME_ALLOWED: &str = "use 1 to 64 of a-z, 0-9 and \"-\", beginning with a letter or a digit";
 const UUID_ALLOWED: &str = "it is a UUID, as agent_sessions lists it";
 const ENTRY_ALLOWED: &str = "it is a UUID, as `queue list` shows it";
+const MEMBER_ALLOWED: &str = "use 1 to 100 characters without spaces, \"@\", \"/\", \"\\\" or control characters, and none of \".\" and \"-\" first";
+const MESSAGE_ALLOWED: &str = "it is 1 to 128 visible ASCII characters, as atm_read shows it";
 const CODEX_ID_ALLOWED: &str = "use 1 to 128 of a-z, A-Z, 0-9, \"-\" and \"_\"";
 
 fn is_name(s: &str) -> bool {
@@ -49,6 +53,18 @@ fn is_entry_id(s: &str) -> bool {
 fn is_codex_id(s: &str) -> bool {
     (1..=128).contains(&s.len())
         && s.bytes().all(|b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_'))
+}
+
+/// Claude gives its members any names; those that could be taken for something else cannot be written to.
+fn is_member(s: &str) -> bool {
+    (1..=MEMBER_MAX).contains(&s.chars().count())
+        && !s.starts_with(['.', '-'])
+        && !s.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '/' | '\\'))
+}
+
+/// Whoever writes a message gives it the id that he likes.
+fn is_message_id(s: &str) -> bool {
+    (1..=128).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_graphic())
 }
 
 macro_rules! id {
@@ -124,6 +140,118 @@ id! {
     /// One delivery into a thread, of one entry or of several: a UUID, in the thread's history for ever.
     DeliveryId, "delivery", is_agent_id, UUID_ALLOWED
 }
+
+id! {
+    /// A member of a team in Claude's files, ours or anybody's, to whom a message can be addressed.
+    MemberName, "member name", is_member, MEMBER_ALLOWED
+}
+id! {
+    /// A team in Claude's files, ours or anybody's.
+    TeamName, "team", is_member, MEMBER_ALLOWED
+}
+id! {
+    /// One message in an inbox: the id that its writer gave it, or one derived from what it says.
+    MessageId, "message id", is_message_id, MESSAGE_ALLOWED
+}
+
+/// A name as Claude makes a file's of it (2.1.330): what is none of `a-zA-Z0-9_-` becomes `-`.
+fn mapped(name: &str) -> String {
+    let keep = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '-' };
+    // Claude goes by UTF-16: a character beyond the first plane is two of it.
+    name.chars().flat_map(|c| std::iter::repeat_n(keep(c), c.len_utf16())).collect()
+}
+
+impl MemberName {
+    /// What its inbox is called, without `.json`. Different names may share one (`a.b`, `a-b`).
+    pub fn file_stem(&self) -> String {
+        mapped(&self.0)
+    }
+
+    /// Whether a member of that name, whatever it is, has the same inbox.
+    pub fn shares_inbox_with(&self, name: &str) -> bool {
+        mapped(&self.0) == mapped(name)
+    }
+}
+
+impl From<&AgentName> for MemberName {
+    fn from(ours: &AgentName) -> MemberName {
+        MemberName(ours.0.clone())
+    }
+}
+
+impl TeamName {
+    /// The team of an interactive Claude Code session, as Claude names it (2.1.330); `None` for what is no session's id.
+    pub fn of_session(session_id: &str) -> Option<TeamName> {
+        let name = TeamName(format!("{SESSION}{}", session_id.get(..8)?));
+        name.is_of_session().then_some(name)
+    }
+
+    /// Whether Claude makes and deletes it with a session.
+    pub fn is_of_session(&self) -> bool {
+        let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        self.0.strip_prefix(SESSION).is_some_and(|id| id.len() == 8 && id.bytes().all(hex))
+    }
+
+    /// The directory with its config.json: here Claude keeps letters and digits only, and those small.
+    pub fn config_dir(&self) -> String {
+        mapped(&self.0).replace('_', "-").to_ascii_lowercase()
+    }
+
+    /// The directory with its inboxes; another one than that of its config.json for a name like `my_Team`.
+    pub fn inboxes_dir(&self) -> String {
+        mapped(&self.0)
+    }
+}
+
+impl From<&Team> for TeamName {
+    fn from(ours: &Team) -> TeamName {
+        TeamName(ours.0.clone())
+    }
+}
+
+/// Where a message goes to or comes from: `name`, or `name@team` for a member of another team.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// Who.
+    pub name: MemberName,
+    /// In which team, if it is said.
+    pub team: Option<TeamName>,
+}
+
+impl Address {
+    /// Takes `name` or `name@team`.
+    pub fn parse(text: &str) -> Result<Address, IdError> {
+        let (name, team) = text.split_once('@').map_or((text, None), |(name, team)| (name, Some(team)));
+        Ok(Address { name: MemberName::parse(name)?, team: team.map(TeamName::parse).transpose()? })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.team {
+            Some(team) => write!(f, "{}@{team}", self.name),
+            None => write!(f, "{}", self.name),
+        }
+    }
+}
+
+impl MessageId {
+    /// A new id; ids made later sort later.
+    pub fn next() -> Self {
+        MessageId(uuid::Uuid::now_v7().to_string())
+    }
+
+    /// The id of a message that has none: always the same for the `nth` (from 0) of equal ones.
+    pub fn derived(from: &str, timestamp: &str, text: &str, nth: usize) -> Self {
+        let parts = serde_json::to_vec(&(from, timestamp, text, nth)).expect("texts are JSON");
+        MessageId(uuid::Uuid::new_v5(&DERIVED, &parts).to_string())
+    }
+}
+
+/// The namespace of derived message ids.
+const DERIVED: uuid::Uuid = uuid::uuid!("0199e0a4-6c1d-7d3e-9a55-2f5f7c1b8e40");
+/// How the names of teams begin that belong to a Claude Code session.
+const SESSION: &str = "session-";
 
 impl Team {
     /// The team of a repository: its directory's name brought into the allowed letters, if any are left.
@@ -249,7 +377,65 @@ mod tests {
         assert!(now.abs_diff(ids[0].made_at().unwrap()) < 60_000_000_000);
     }
 
+    #[test]
+    fn a_member_name_that_could_be_taken_for_something_else_is_refused() {
+        let long = "a".repeat(101);
+        for bad in
+            ["", ".", "..", "../x", ".hidden", "-f", "a/b", "a\\b", "a b", " a", "a\n", "a\0", "a@b", long.as_str()]
+        {
+            let error = MemberName::parse(bad).expect_err(bad).to_string();
+            assert!(error.contains("member name") && error.contains("use 1 to 100"), "{error}");
+        }
+        for good in ["team-lead", "Explore_2", "gpt-5.1", "prüfer", long[1..].as_ref()] {
+            assert!(MemberName::parse(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn names_become_files_as_claude_makes_them() {
+        let stem = |name| MemberName::parse(name).unwrap().file_stem();
+        assert_eq!([stem("gpt-5.1"), stem("My_Agent"), stem("ü\u{1F600}")], ["gpt-5-1", "My_Agent", "---"]);
+        let team = TeamName::parse("my_Team-1").unwrap();
+        assert_eq!((team.config_dir(), team.inboxes_dir()), ("my-team-1".into(), "my_Team-1".into()));
+        let ours = Team::parse("my-team").unwrap();
+        assert_eq!([TeamName::from(&ours).config_dir(), TeamName::from(&ours).inboxes_dir()], ["my-team", "my-team"]);
+    }
+
+    #[test]
+    fn a_session_has_a_team_of_its_own() {
+        let team = TeamName::of_session("6075f866-f103-4be1-b2e9-8dbf66009eb9").unwrap();
+        assert!(team.as_str() == "session-6075f866" && team.is_of_session());
+        assert!(
+            ["", "6075f86", "../../..", "6075F866", "ääääääää"].iter().all(|id| TeamName::of_session(id).is_none())
+        );
+    }
+
+    #[test]
+    fn an_address_is_a_name_or_a_name_in_a_team() {
+        for text in ["arch", "team-lead@session-6075f866"] {
+            assert_eq!(Address::parse(text).unwrap().to_string(), text);
+        }
+        for bad in ["", "@", "a@", "@t", "a@t@u", "a@../x"] {
+            assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_derived_tells_equal_messages_apart_and_stays_the_same() {
+        let id = MessageId::derived("a", "t", "x", 0);
+        assert_eq!(id.as_str(), "50268818-afc4-5ef4-892c-231d8869ba5b");
+        assert!(MessageId::derived("a", "t", "x", 1) != id && MessageId::derived("at", "", "x", 0) != id);
+    }
+
     proptest! {
+        #[test]
+        fn any_member_and_team_is_one_plain_path_component(name in "\\PC{0,110}") {
+            let one = |text: &str| std::path::Path::new(text).components().count() == 1 && text.is_ascii();
+            if let (Ok(member), Ok(team)) = (MemberName::parse(&name), TeamName::parse(&name)) {
+                prop_assert!(one(&member.file_stem()) && one(&team.config_dir()) && one(&team.inboxes_dir()));
+            }
+        }
+
         #[test]
         fn any_team_made_from_a_repository_is_a_team(name in ".{0,200}") {
             if let Some(team) = Team::from_repository_name(&name) {

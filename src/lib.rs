@@ -8,6 +8,7 @@
 //! demo::model, plain, watch             nothing of ours
 //! home                                  ids, steps
 //! queue                                 ids, home, steps, watch
+//! mail                                  ids, home, plain, steps
 //! config                                ids, home, policy, repo
 //! codex                                 rpc, ids, home, policy
 //! session                               codex, ids, home, repo, steps
@@ -25,6 +26,7 @@ pub mod courier;
 pub mod demo;
 pub mod home;
 pub mod ids;
+pub mod mail;
 pub mod mcp;
 pub mod plain;
 pub mod policy;

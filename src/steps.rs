@@ -6,8 +6,8 @@
 /// The variable that names the step, and after a colon which time.
 pub const KILL_AT: &str = "ATM_KILL_AT";
 
-/// Every step, in the order in which an entry comes to them.
-pub const ALL: [&str; 21] = [
+/// Every step, in the order in which an entry, and then a message, comes to them.
+pub const ALL: [&str; 32] = [
     "write.created",
     "write.written",
     "write.synced",
@@ -29,6 +29,17 @@ pub const ALL: [&str; 21] = [
     "bury.moved",
     "bury.synced",
     "bury.unlocked",
+    "mail.flocked",
+    "mail.begun",
+    "mail.locked",
+    "mail.dated",
+    "mail.set_aside",
+    "mail.archived",
+    "mail.written",
+    "mail.synced",
+    "mail.replaced",
+    "mail.durable",
+    "mail.unlocked",
 ];
 
 /// The program has come to this step.

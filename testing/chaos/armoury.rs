@@ -36,7 +36,7 @@ impl Armoury {
     pub(crate) fn new(rng: &mut Rng) -> Armoury {
         let of_enqueue = |step: &str| step.starts_with("write.");
         let producers = Turn::new(rng, of_enqueue);
-        let drainers = Turn::new(rng, |step| !of_enqueue(step));
+        let drainers = Turn::new(rng, |step| !of_enqueue(step) && !step.starts_with("mail."));
         let of_delivery = |step: &str| ["claim.", "deliver.", "ack."].iter().any(|kind| step.starts_with(kind));
         let servers = Turn::new(rng, of_delivery);
         Armoury { producers, drainers, servers, closed: false }

@@ -64,7 +64,16 @@ pub(crate) fn play(length: Duration, seed: u64) -> io::Result<Figures> {
     sink.texts()?.iter().for_each(|text| history.arrives(text));
     let verdict = judge(&history);
     let kills = std::mem::take(&mut crew.kills);
-    Ok(Figures { part: "sink", comes_to: |_| true, history, verdict, kills, taken_over, times, trouble })
+    Ok(Figures {
+        part: "sink",
+        comes_to: |step| !step.starts_with("mail."),
+        history,
+        verdict,
+        kills,
+        taken_over,
+        times,
+        trouble,
+    })
 }
 
 /// What still waits though it had all the time, and how it stands.

@@ -1,0 +1,159 @@
+//! One member's inbox: read as it stands, changed under its lock, bounded if it is ours.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::entry::{self, Message};
+use super::lock::{Held, Missing, Stop, holding};
+use super::look::{Looked, look};
+use super::{MailError, archive, splice};
+use crate::ids::MessageId;
+use crate::steps;
+
+/// An inbox without mail.
+const EMPTY: &str = "[]";
+
+/// An inbox file.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    pub(super) path: PathBuf,
+    pub(super) patience: Duration,
+}
+
+/// The text of an inbox, an array; and where a file went that was none.
+#[derive(Debug)]
+pub(super) struct Content {
+    text: String,
+    pub(super) set_aside: Option<PathBuf>,
+}
+
+impl Content {
+    fn empty() -> Content {
+        Content { text: EMPTY.to_owned(), set_aside: None }
+    }
+
+    /// The messages in it, in their order, each once.
+    pub(super) fn messages(&self) -> Vec<Message> {
+        let mut seen = std::collections::HashSet::new();
+        let entries = splice::elements(&self.text).expect("it was seen to be an array");
+        entry::read(&entries).into_iter().flatten().filter(|message| seen.insert(message.id.clone())).collect()
+    }
+}
+
+impl Inbox {
+    /// What is in it, without its lock; one that is not there is empty, one that is broken is set aside.
+    pub(super) fn read(&self) -> Result<Content, MailError> {
+        match look(&self.path, is_inbox)? {
+            Looked::Whole(text) => Ok(Content { text, set_aside: None }),
+            Looked::Absent => Ok(Content::empty()),
+            // Whoever writes it does so under the lock, so only under the lock it can be said to be broken.
+            Looked::Broken => self
+                .change(Missing::Begin(EMPTY), |held, content| {
+                    if content.set_aside.is_some() {
+                        held.replace(EMPTY)?;
+                    }
+                    Ok(())
+                })
+                .map(|((), content)| content),
+        }
+    }
+
+    /// Puts entries behind those that are there, if `check`, asked again under the lock, says that its owner still is.
+    pub(super) fn append(
+        &self,
+        new: &[String],
+        check: impl Fn() -> Result<(), MailError>,
+    ) -> Result<Option<PathBuf>, MailError> {
+        let appended = self.change(Missing::Begin(EMPTY), |held, content| {
+            if let Err(gone) = check() {
+                if held.begun() && content.text == EMPTY {
+                    fs::remove_file(held.file()).map_err(MailError::files(&self.path))?;
+                }
+                return Err(gone.into());
+            }
+            let entries = splice::elements(&content.text).expect("it was seen to be an array");
+            let old = entries.iter().map(|entry| entry.get());
+            held.replace(&splice::array(old.chain(new.iter().map(String::as_str))))
+        });
+        appended.map(|((), content)| content.set_aside)
+    }
+
+    /// Marks messages read, and answers how many of them it found unread. If there is an archive, what was read long ago
+    /// goes there in the same step.
+    pub(super) fn mark(
+        &self,
+        ids: &[MessageId],
+        archive: Option<&Path>,
+    ) -> Result<(usize, Option<PathBuf>), MailError> {
+        if !self.path.exists() {
+            return Ok((0, None));
+        }
+        let marked = self.change(Missing::Leave, |held, content| {
+            let entries = splice::elements(&content.text).expect("it was seen to be an array");
+            let mut messages = entry::read(&entries);
+            let mut texts: Vec<String> = entries.iter().map(|entry| entry.get().to_owned()).collect();
+            let mut marked = 0;
+            for (text, message) in texts.iter_mut().zip(&mut messages) {
+                let unread = message.as_mut().filter(|message| !message.read && ids.contains(&message.id));
+                if let Some((message, changed)) = unread.and_then(|message| Some((message, entry::marked(text)?))) {
+                    (*text, message.read) = (changed, true);
+                    marked += 1;
+                }
+            }
+            let surplus = archive.map(|_| archive::surplus(&messages, Timestamp::now())).unwrap_or_default();
+            if let Some(archive) = archive.filter(|_| !surplus.is_empty()) {
+                let all = messages.iter().zip(&texts).enumerate().filter(|(at, _)| surplus.contains(at));
+                let lines = all.filter_map(|(_, (message, text))| Some((&message.as_ref()?.id, text.as_str())));
+                archive::append(archive, lines).map_err(MailError::files(archive))?;
+                steps::at("mail.archived");
+            }
+            if marked > 0 || !surplus.is_empty() || content.set_aside.is_some() {
+                let kept = texts.iter().enumerate().filter(|(at, _)| !surplus.contains(at));
+                held.replace(&splice::array(kept.map(|(_, text)| text.as_str())))?;
+            }
+            Ok(marked)
+        });
+        marked.map(|(marked, content)| (marked, content.set_aside))
+    }
+
+    fn change<T>(
+        &self,
+        missing: Missing,
+        mut act: impl FnMut(&Held, &Content) -> Result<T, Stop>,
+    ) -> Result<(T, Content), MailError> {
+        holding(&self.path, missing, self.patience, |held| {
+            let content = match look(held.file(), is_inbox)? {
+                Looked::Whole(text) => Content { text, set_aside: None },
+                Looked::Absent => Content::empty(),
+                Looked::Broken => {
+                    let aside = set_aside(held.file()).map_err(MailError::files(&self.path))?;
+                    steps::at("mail.set_aside");
+                    Content { set_aside: Some(aside), ..Content::empty() }
+                }
+            };
+            Ok((act(held, &content)?, content))
+        })
+    }
+}
+
+fn is_inbox(text: &str) -> bool {
+    splice::elements(text).is_ok()
+}
+
+/// Keeps a broken file under another name. It stays in its place too until it is replaced, for others lock and read it.
+fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".corrupt-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S.%fZ")));
+    let aside = PathBuf::from(name);
+    match fs::hard_link(path, &aside) {
+        // There are file systems without hard links.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::copy(path, &aside).map(drop)?,
+        linked => linked?,
+    }
+    tracing::warn!(inbox = %path.display(), kept = %aside.display(), "a broken inbox was set aside");
+    Ok(aside)
+}
