@@ -57,6 +57,11 @@ impl Home {
         self.atm().join("run")
     }
 
+    /// The program's own events: `.config/atm/events.jsonl`.
+    pub fn events_file(&self) -> PathBuf {
+        self.atm().join("events.jsonl")
+    }
+
     /// What is kept of one team: `.config/atm/agent-sessions/{team}`.
     pub fn team(&self, team: &Team) -> TeamDir {
         TeamDir { root: self.atm().join("agent-sessions").join(team.as_str()) }
@@ -113,6 +118,11 @@ impl TeamDir {
     /// The records of the team's agents.
     pub fn agents_dir(&self) -> PathBuf {
         self.root.join("agents")
+    }
+
+    /// Who did what in the team.
+    pub fn audit(&self) -> PathBuf {
+        self.root.join("audit.jsonl")
     }
 
     /// The record of one agent.

@@ -8,6 +8,7 @@
 //! demo::model, plain, watch             nothing of ours
 //! home                                  ids, steps
 //! queue                                 ids, home, steps, watch
+//! journal                               ids, home
 //! mail                                  ids, home, plain, steps
 //! config                                ids, home, policy, repo
 //! codex                                 rpc, ids, home, policy
@@ -26,6 +27,7 @@ pub mod courier;
 pub mod demo;
 pub mod home;
 pub mod ids;
+pub mod journal;
 pub mod mail;
 pub mod mcp;
 pub mod plain;

@@ -15,7 +15,9 @@
 mod archive;
 mod claude;
 mod entry;
+pub mod envelope;
 mod error;
+pub mod frame;
 mod inbox;
 mod lock;
 mod look;
