@@ -71,7 +71,8 @@ async fn whatever_codex_asks_is_declined_at_once_and_the_result_says_so() {
     assert_eq!(result["content"], "done");
 
     let mut codex = stage.codex().await;
-    let text = json!([{ "type": "inputText", "text": "The tool send is not available." }]);
+    let text =
+        json!([{ "type": "inputText", "text": "Error: There is no tool send: this server gives its agents none." }]);
     let answers = [
         (1, json!({ "decision": "decline" })),
         (2, json!({ "decision": "decline" })),
@@ -97,7 +98,6 @@ async fn whatever_codex_asks_is_declined_at_once_and_the_result_says_so() {
         "network",
         "question",
         "mail",
-        "tool send",
         "execCommandApproval",
         "item/tarot/read",
     ];
