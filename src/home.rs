@@ -1,7 +1,7 @@
 //! Where things are kept: the paths below the user's home, private directories, atomic writes.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::ids::{AgentId, AgentName, MemberName, Team, TeamName};
@@ -180,6 +180,32 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_dir(dir)?;
     steps::at("write.done");
     Ok(())
+}
+
+/// Appends whole lines to a file (0600), in one write: those of several writers do not mix. What a crash or a full disk has
+/// cut off stays a line of its own.
+pub fn append_lines(path: &Path, lines: &[u8]) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.create(true).append(true).read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    if ends_a_line(&mut file)? {
+        file.write_all(lines)?;
+    } else {
+        file.write_all(&[b"\n", lines].concat())?;
+    }
+    Ok(file)
+}
+
+fn ends_a_line(file: &mut fs::File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(io::SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 /// How the names of files begin that are not whole yet; a crash may leave one behind.

@@ -1,9 +1,8 @@
 //! What an agent of ours has read long ago: moved out of its inbox, kept here, a line each.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::entry::Message;
-use crate::home::{private_dir, sync_dir};
+use crate::home::{append_lines, private_dir, sync_dir};
 use crate::ids::MessageId;
 
 /// The version of the stored form.
@@ -56,34 +55,10 @@ pub(super) fn append<'a>(path: &Path, entries: impl Iterator<Item = (&'a Message
         serde_json::to_writer(&mut lines, &Line { v: VERSION, id: id.clone(), archived_at, entry: &entry })?;
         lines.push(b'\n');
     }
-    let (mut file, dir) = open(path)?;
-    if is_cut_off(&mut file)? {
-        lines.insert(0, b'\n');
-    }
-    file.write_all(&lines)?;
-    file.sync_all()?;
-    sync_dir(&dir)
-}
-
-fn open(path: &Path) -> io::Result<(File, PathBuf)> {
     let dir = path.parent().ok_or_else(|| io::Error::other("a file needs a directory"))?;
     private_dir(dir)?;
-    let mut options = OpenOptions::new();
-    options.create(true).read(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    Ok((options.open(path)?, dir.to_owned()))
-}
-
-/// Whether a crash has left half a line at the end.
-fn is_cut_off(file: &mut File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
-        return Ok(false);
-    }
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
+    append_lines(path, &lines)?.sync_all()?;
+    sync_dir(dir)
 }
 
 /// Which of these ids are in the archive. A crash between archive and inbox leaves an entry in both, and then twice here;

@@ -7,14 +7,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::MailError;
+use super::frame::is_urgent;
 use super::splice::{self, Fields};
 use crate::ids::{Address, MessageId};
 
 /// The longest message, its summary included, in bytes.
 pub const MESSAGE_MAX: usize = 1024 * 1024;
-
-/// What an urgent message may begin with, for writers who cannot set a field.
-const URGENT_MARK: &str = "[urgent]";
 
 /// A message to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +131,7 @@ pub(super) fn read(entries: &[&RawValue]) -> Vec<Option<Message>> {
             MessageId::derived(&from, &timestamp, &text, *nth - 1)
         });
         said.insert(id.clone(), says);
-        let urgent = fields.text("priority").as_deref() == Some("urgent") || text.starts_with(URGENT_MARK);
+        let urgent = is_urgent(fields.text("priority").as_deref(), &text);
         Some(Message {
             id,
             at: timestamp.parse().ok(),

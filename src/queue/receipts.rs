@@ -1,12 +1,15 @@
 //! What was delivered, a line each in `delivered.jsonl`: for whoever waits to hear of it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs;
+use std::io;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Files;
+use super::dead::set_aside;
+use super::lease::{is_there, read_file};
+use crate::home::append_lines;
 use crate::ids::{DeliveryId, EntryId, ThreadId, TurnId};
 
 const VERSION: u32 = 1;
@@ -59,41 +62,26 @@ pub(super) fn note<'a>(
 
 fn append(files: &Files, lines: impl Iterator<Item = Delivered>) -> io::Result<()> {
     let path = files.delivered();
+    for path in [&path, &files.delivered_before()] {
+        if is_there(path)? && !path.is_file() {
+            set_aside(path)?;
+        }
+    }
     if fs::metadata(&path).is_ok_and(|file| file.len() > SIZE_MAX) {
         fs::rename(&path, files.delivered_before())?;
     }
-    let mut options = OpenOptions::new();
-    options.create(true).append(true).read(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
     let mut text = Vec::new();
-    // What a full disk or a loss of power has cut off stays a line of its own.
-    if !ends_a_line(&mut file)? {
-        text.push(b'\n');
-    }
     for line in lines {
         serde_json::to_writer(&mut text, &line)?;
         text.push(b'\n');
     }
-    // One write: lines of several writers do not mix.
-    file.write_all(&text)
-}
-
-fn ends_a_line(file: &mut File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
-        return Ok(true);
-    }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last == *b"\n")
+    append_lines(&path, &text).map(drop)
 }
 
 /// The last line of an entry.
 pub(super) fn find(files: &Files, id: &EntryId) -> Option<Delivered> {
     [files.delivered(), files.delivered_before()].into_iter().find_map(|path| {
-        let text = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
+        let text = String::from_utf8_lossy(&read_file(&path).ok()?).into_owned();
         let lines = text.lines().rev().filter(|line| line.contains(id.as_str()));
         lines.filter_map(|line| serde_json::from_str(line).ok()).find(|line: &Delivered| line.id == *id)
     })
