@@ -94,7 +94,7 @@ impl Round {
                 Ok(pause) => pause,
                 Err(error) => {
                     tracing::warn!(%agent, %error, "its queue cannot be used");
-                    Some(PAUSE_MAX)
+                    Some(self.failed())
                 }
             };
             self.wait(&arrivals, pause).await;
@@ -181,11 +181,11 @@ impl Round {
             Receipt::NotOpened(why) => {
                 tracing::warn!(agent = %self.handle.identity(), %why, "nothing can be delivered");
                 self.give_back(claims).await?;
-                Ok(self.failed())
+                Ok(Next::After(self.failed()))
             }
             Receipt::Refused(why) => {
                 self.count(claims, why, REFUSALS_MAX).await?;
-                Ok(self.failed())
+                Ok(Next::After(self.failed()))
             }
             Receipt::InDoubt(why) => {
                 tracing::info!(agent = %self.handle.identity(), %why, "the history is asked what has arrived");
@@ -232,20 +232,21 @@ impl Round {
             (Ok(_), _) => {
                 let why = why.unwrap_or_else(|| Arc::from("nobody knows how its delivery ended"));
                 self.count(claims, why, LOSSES_MAX).await?;
-                Ok(self.failed())
+                Ok(Next::After(self.failed()))
             }
             (Err(why), _) => {
                 tracing::warn!(agent = %self.handle.identity(), %why, "whether it has arrived cannot be found out now");
                 drop(claims);
-                Ok(self.failed())
+                Ok(Next::After(self.failed()))
             }
         }
     }
 
-    fn failed(&mut self) -> Next {
+    /// How long to pause after one failure more.
+    fn failed(&mut self) -> Duration {
         let pause = Duration::from_secs(1 << self.failures.min(5)).min(PAUSE_MAX);
         self.failures += 1;
-        Next::After(pause)
+        pause
     }
 
     async fn acknowledge(&mut self, claims: Vec<Claim>, receipt: queue::Receipt) -> io::Result<()> {
@@ -259,14 +260,18 @@ impl Round {
     }
 
     /// One attempt more against each; with too many it is buried.
-    async fn count(&self, claims: Vec<Claim>, why: Arc<str>, most: u32) -> io::Result<()> {
+    async fn count(&mut self, claims: Vec<Claim>, why: Arc<str>, most: u32) -> io::Result<()> {
+        if claims.iter().any(|claim| claim.attempts() + 1 >= most) {
+            // What is behind it is not to blame.
+            self.failures = 0;
+        }
         self.settle(move || {
             claims.into_iter().try_for_each(|claim| {
                 if claim.attempts() + 1 < most {
                     return claim.failed(&why);
                 }
-                let (id, times) = (claim.id().clone(), claim.attempts() + 1);
-                claim.bury(&format!("it failed {times} times, the last time so: {why}"))?;
+                let id = claim.id().clone();
+                claim.failed_for_good(&why)?;
                 tracing::warn!(entry = %id, %why, "buried");
                 Ok(())
             })

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::dead::{self, Reason};
 use super::entry::Text;
-use super::lease::{Holder, Lease, remove};
+use super::lease::{Holder, Lease};
 use super::receipts::{self, Receipt};
 use super::{Files, tries};
 use crate::home::sync_dir;
@@ -77,7 +77,7 @@ impl Claim {
         claims.iter_mut().for_each(Claim::sent);
         receipts::note(&files, claims.iter().map(|claim| (&claim.id, &claim.delivery)), receipt);
         steps::at("ack.logged");
-        claims.iter().try_for_each(|claim| remove(&files.entry(&claim.id)))?;
+        claims.iter().try_for_each(|claim| dead::clear(&files, &claim.id))?;
         steps::at("ack.removed");
         sync_dir(&files.dir)?;
         steps::at("ack.synced");
@@ -97,6 +97,13 @@ impl Claim {
         self.end()
     }
 
+    /// It could not be delivered, once too often: it is kept in `dead/` with the reason.
+    pub fn failed_for_good(mut self, why: &str) -> io::Result<()> {
+        self.attempts += 1;
+        let why = format!("it failed {} times, the last time so: {why}", self.attempts);
+        self.bury(&why)
+    }
+
     /// It will never be delivered: it is kept in `dead/` with the reason.
     pub fn bury(self, why: &str) -> io::Result<()> {
         let reason = Reason::new(why, self.attempts);
@@ -104,13 +111,6 @@ impl Claim {
         self.unlock()?;
         steps::at("bury.unlocked");
         Ok(())
-    }
-
-    /// Nobody wants it any more: it is gone.
-    pub fn discard(self) -> io::Result<()> {
-        remove(&self.files.entry(&self.id))?;
-        sync_dir(&self.files.dir)?;
-        self.unlock()
     }
 
     /// The entry is gone; so is what was kept beside it.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::claim::Claim;
 use super::entry::{self, Content, UNFINISHED, Urgency};
 use super::index::{Index, Place};
-use super::lease::{Holder, Lease, Take};
+use super::lease::{Holder, Lease, Take, is_there};
 use super::{Queue, tries};
 use crate::ids::{DeliveryId, EntryId};
 use crate::steps;
@@ -210,7 +210,7 @@ impl Claimer {
             Err(error) => return Err(error),
         };
         // Whoever left it so may be dead; it need not be claimed to be passed over.
-        if about.is_file() && about.len() == 0 {
+        if about.is_file() && about.len() == 0 && !is_there(&files.lock(id))? {
             return Ok(self.unfinished(age(about.modified()?), UNFINISHED));
         }
         let (lease, dead) = match Lease::take(&files.lock(id), us, self.queue.limits.ttl)? {

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::lease::{is_there, remove, remove_any};
+use super::lease::{is_there, read_file, remove, remove_any};
 use super::{Files, index, tries};
 use crate::home::{private_dir, sync_dir, write_atomic};
 use crate::ids::EntryId;
@@ -30,7 +30,7 @@ pub struct Reason {
 
 impl Reason {
     pub(super) fn new(why: &str, attempts: u32) -> Reason {
-        Reason { v: VERSION, why: why.to_owned(), buried_at: Timestamp::now(), attempts }
+        Reason { v: VERSION, why: tries::sentence(why), buried_at: Timestamp::now(), attempts }
     }
 }
 
@@ -50,11 +50,29 @@ pub(super) fn bury(files: &Files, id: &EntryId, reason: &Reason) -> io::Result<(
 /// Whatever else has the directory's name is set aside: a queue that cannot bury would stand still.
 fn make_room(dir: &Path) -> io::Result<()> {
     if !dir.is_dir() && is_there(dir)? {
-        let aside = dir.with_extension(EntryId::next().as_str());
-        fs::rename(dir, &aside)?;
-        tracing::warn!(was = %dir.display(), now = %aside.display(), "what was no directory is set aside");
+        set_aside(dir)?;
     }
     private_dir(dir)
+}
+
+/// Renames what should not have this name.
+pub(super) fn set_aside(path: &Path) -> io::Result<()> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}", EntryId::next()));
+    fs::rename(path, &aside)?;
+    tracing::warn!(was = %path.display(), now = %Path::new(&aside).display(), "what had a name of ours is set aside");
+    Ok(())
+}
+
+/// Removes an entry that has arrived, or that nobody wants; what has been put in its place and cannot be removed is buried.
+pub(super) fn clear(files: &Files, id: &EntryId) -> io::Result<()> {
+    remove_any(&files.entry(id)).or_else(|error| {
+        bury(
+            files,
+            id,
+            &Reason::new(&format!("it is done with, but what stands in its place cannot be removed: {error}"), 0),
+        )
+    })
 }
 
 /// Who lies there; nobody, if it is no directory.
@@ -67,7 +85,7 @@ pub(super) fn all(files: &Files) -> io::Result<Vec<EntryId>> {
 
 /// Why.
 pub(super) fn reason(files: &Files, id: &EntryId) -> Option<Reason> {
-    fs::read(files.reason(id)).ok().and_then(|text| serde_json::from_slice(&text).ok())
+    read_file(&files.reason(id)).ok().and_then(|text| serde_json::from_slice(&text).ok())
 }
 
 /// Moves an entry back, to its old place in the queue.

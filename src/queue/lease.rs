@@ -23,6 +23,8 @@ use crate::steps;
 const VERSION: u32 = 1;
 /// More than any lock file of ours has.
 const SIZE_MAX: u64 = 4096;
+/// More than any other file of ours beside the entries has.
+const FILE_MAX: u64 = 8 * 1024 * 1024;
 /// How often a lock file may be replaced or removed by others while we try to take it.
 const TRIES: usize = 16;
 
@@ -303,6 +305,16 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 #[cfg(not(unix))]
 fn is_at(_: &File, path: &Path) -> io::Result<bool> {
     path.try_exists()
+}
+
+/// The whole of a small file. A pipe is not opened, for that would wait for its writer, and no more is read than we write.
+pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut content = Vec::new();
+    File::open(path)?.take(FILE_MAX).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// Whether anything stands there, a link that leads nowhere included.

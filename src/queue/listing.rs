@@ -1,6 +1,5 @@
 //! What stands in a queue, and what has become of what stood there: for people and for whoever waits.
 
-use std::fs;
 use std::io;
 use std::time::SystemTime;
 
@@ -8,7 +7,7 @@ use jiff::Timestamp;
 
 use super::dead::{self, Reason};
 use super::entry::{Content, Text};
-use super::lease::{Found, Holder};
+use super::lease::{Found, Holder, read_file};
 use super::receipts::{self, Delivered};
 use super::tries::{self, Tries};
 use super::{Queue, index};
@@ -148,7 +147,7 @@ impl Queue {
 
     /// Who says so in the lock file, dead or alive.
     pub(super) fn holder(&self, id: &EntryId) -> Option<Holder> {
-        fs::read(self.files.lock(id)).ok().and_then(|text| serde_json::from_slice(&text).ok())
+        read_file(&self.files.lock(id)).ok().and_then(|text| serde_json::from_slice(&text).ok())
     }
 }
 

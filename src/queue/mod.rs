@@ -199,7 +199,11 @@ impl Queue {
         if let Some(text) = listed.text.filter(|text| text.expires_at.is_some()) {
             let text = Text { expires_at: None, ..text };
             let content = entry::write(&text, listed.enqueued_at).map_err(|error| failed(error.into()))?;
-            write_atomic(&self.files.dead(id), &content).map_err(failed)?;
+            // Its place may be that of the time at which the file was changed.
+            let path = self.files.dead(id);
+            let changed = fs::metadata(&path).and_then(|about| about.modified()).map_err(failed)?;
+            write_atomic(&path, &content).map_err(failed)?;
+            fs::File::options().write(true).open(&path).and_then(|file| file.set_modified(changed)).map_err(failed)?;
         }
         dead::retry(&self.files, id).map_err(failed)
     }
@@ -211,7 +215,7 @@ impl Queue {
             return dead::discard(&self.files, id).map_err(failed);
         }
         self.with_lock(id, Doubt::Allowed, |files| {
-            lease::remove_any(&files.entry(id))?;
+            dead::clear(files, id)?;
             sync_dir(&files.dir)
         })
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 
 use super::*;
+use crate::home::private_dir;
 use crate::ids::{ThreadId, TurnId};
 use crate::watch::Watcher;
 
@@ -297,7 +298,8 @@ fn what_became_of_an_entry_can_be_asked() {
     let mut claims = claim(&mut queue.claimer(), 3).into_iter();
     claims.next().unwrap().ack(&receipt()).unwrap();
     claims.next().unwrap().bury("nobody wants it").unwrap();
-    claims.next().unwrap().discard().unwrap();
+    drop(claims);
+    queue.discard(&ids[2]).unwrap();
     let Fate::Delivered(delivered) = queue.fate(&ids[0]) else { panic!("delivered") };
     assert_eq!(delivered.receipt, receipt());
     let Fate::Dead(Some(reason)) = queue.fate(&ids[1]) else { panic!("dead") };
@@ -360,8 +362,7 @@ fn a_doubt_outlives_whatever_its_entrys_file_has_become() {
     for changed in [b"{\"half".as_slice(), b"", b"\xff"] {
         foreign(&queue, id.as_str(), changed, if changed == b"\xff" { OLD } else { Duration::ZERO });
         let claims = claim(&mut queue.claimer(), 10);
-        // An empty file is not even looked into; the lock stays.
-        assert!(claims.iter().all(|claim| *claim.delivery() == delivery), "{claims:?}");
+        assert!(matches!(&claims[..], [one] if *one.delivery() == delivery), "{claims:?}");
         drop(claims);
         assert!(matches!(&queue.list().unwrap()[0].state, Standing::InDoubt(holder) if holder.delivery == delivery));
     }
@@ -379,7 +380,10 @@ fn a_doubt_outlives_a_removal_that_failed() {
     let (id, delivery) = in_doubt(&queue, "sent");
     let entry = queue.files.entry(&id);
     fs::remove_file(&entry).unwrap();
-    fs::create_dir_all(entry.join("kept")).unwrap();
+    // It can neither be removed nor be buried.
+    for path in [entry, queue.files.dead(&id)] {
+        fs::create_dir_all(path.join("kept")).unwrap();
+    }
     assert!(matches!(queue.discard(&id), Err(QueueError::Files { .. })));
     assert!(matches!(&queue.list().unwrap()[0].state, Standing::InDoubt(holder) if holder.delivery == delivery));
 }
@@ -453,6 +457,85 @@ fn a_buried_directory_can_be_dropped_and_a_retry_overwrites_nothing() {
     assert_eq!(texts(&claim(&mut queue.claimer(), 1)), ["first"]);
     queue.discard(&directory).unwrap();
     assert_eq!(queue.fate(&directory), Fate::Gone);
+}
+
+#[test]
+fn an_entry_that_has_arrived_ends_whatever_stands_in_its_place() {
+    let (_dir, queue) = queue();
+    for n in 0..4 {
+        queue.enqueue(&text(&format!("{n}"))).unwrap();
+    }
+    let claims = claim(&mut queue.claimer(), 3);
+    let ids: Vec<EntryId> = claims.iter().map(|claim| claim.id().clone()).collect();
+    for id in &ids[..2] {
+        fs::remove_file(queue.files.entry(id)).unwrap();
+        fs::create_dir(queue.files.entry(id)).unwrap();
+    }
+    fs::create_dir(queue.files.entry(&ids[1]).join("kept")).unwrap();
+    Claim::ack_all(claims, &receipt()).unwrap();
+    assert_eq!(texts(&claim(&mut queue.claimer(), 10)), ["3"]);
+    assert!(matches!(queue.fate(&ids[0]), Fate::Delivered(_)) && matches!(queue.fate(&ids[1]), Fate::Dead(Some(_))));
+    assert!(queue.files.dead(&ids[1]).join("kept").is_dir(), "nothing of anybody's is deleted");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_with_a_name_of_ours_is_not_waited_for() {
+    let (_dir, queue) = queue();
+    let ids = [queue.enqueue(&text("one")).unwrap(), queue.enqueue(&text("two")).unwrap()];
+    let pipe = |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    pipe(&queue.files.tries(&ids[0]));
+    pipe(&queue.files.lock(&ids[1]));
+    pipe(&queue.files.delivered());
+    pipe(&queue.files.delivered_before());
+    private_dir(&queue.files.dead_dir()).unwrap();
+    pipe(&queue.files.reason(&ids[0]));
+    assert_eq!(queue.list().unwrap().len(), 2);
+    assert!(matches!(queue.discard(&ids[1]), Err(QueueError::Held(..))));
+    let claims = claim(&mut queue.claimer(), 10);
+    assert_eq!(texts(&claims), ["one"]);
+    Claim::ack_all(claims, &receipt()).unwrap();
+    assert!(matches!(queue.fate(&ids[0]), Fate::Delivered(_)), "the pipe is set aside");
+    fs::rename(queue.files.lock(&ids[1]), queue.files.dead(&ids[0])).unwrap();
+    assert_eq!(queue.list_dead().unwrap().len(), 1);
+}
+
+#[test]
+fn an_empty_file_that_was_on_its_way_is_asked_for_too() {
+    let (_dir, queue) = queue();
+    let (id, delivery) = in_doubt(&queue, "sent");
+    fs::write(queue.files.entry(&id), "").unwrap();
+    let claims = claim(&mut queue.claimer(), 10);
+    assert!(matches!(&claims[..], [one] if *one.delivery() == delivery));
+    Claim::ack_all(claims, &receipt()).unwrap();
+    assert_eq!(files(&queue), [""; 0]);
+}
+
+#[test]
+fn a_reason_is_one_line_and_counts_the_last_failure() {
+    let (_dir, queue) = queue();
+    let id = queue.enqueue(&text("no")).unwrap();
+    let why = format!("Codex died:\n{}", "its last words\n".repeat(100));
+    claim(&mut queue.claimer(), 1).pop().unwrap().failed(&why).unwrap();
+    claim(&mut queue.claimer(), 1).pop().unwrap().failed_for_good(&why).unwrap();
+    let Fate::Dead(Some(reason)) = queue.fate(&id) else { panic!("dead") };
+    assert_eq!(reason.attempts, 2);
+    assert!(
+        reason.why.starts_with("it failed 2 times, the last time so: Codex died: its last words its"),
+        "{reason:?}"
+    );
+    assert!(reason.why.chars().count() <= 500 && !reason.why.contains('\n'));
+}
+
+#[test]
+fn a_retried_entry_has_its_old_place_also_if_that_is_its_files_time() {
+    let (_dir, queue) = queue();
+    let (first, second) = (V4[0], V4[1]);
+    foreign(&queue, first, br#"{"v":1,"text":"first","expires_at":"2026-01-01T00:00:00Z"}"#, OLD * 2);
+    assert!(claim(&mut queue.claimer(), 1).is_empty());
+    foreign(&queue, second, b"second", OLD);
+    queue.retry(&EntryId::parse(first).unwrap()).unwrap();
+    assert_eq!(texts(&claim(&mut queue.claimer(), 10)), ["first", "second"]);
 }
 
 #[test]

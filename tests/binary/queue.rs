@@ -67,13 +67,18 @@ async fn the_example_writes_a_message_that_is_claimed_unchanged() {
 
 #[tokio::test]
 async fn the_example_that_waits_says_what_became_of_the_message() {
-    type End = fn(Claim) -> std::io::Result<()>;
-    let ack: End = |claim| {
+    type End = fn(&Queue, Claim) -> std::io::Result<()>;
+    let ack: End = |_, claim| {
         let (thread, turn) = (ThreadId::parse("thread-1").unwrap(), TurnId::parse("turn-7").unwrap());
         claim.ack(&Receipt { thread, turn })
     };
+    let discard: End = |queue, claim| {
+        let id = claim.id().clone();
+        claim.release()?;
+        queue.discard(&id).map_err(std::io::Error::other)
+    };
     let cases: [(End, &str); 3] =
-        [(ack, "delivered"), (|claim| claim.bury("the test says so"), "the test says so"), (Claim::discard, "dropped")];
+        [(ack, "delivered"), (|_, claim| claim.bury("the test says so"), "the test says so"), (discard, "dropped")];
     for (end, says) in cases {
         let pair = Pair::gather().await;
         let [write, wait, _] = scripts();
@@ -86,7 +91,7 @@ async fn the_example_that_waits_says_what_became_of_the_message() {
         let stderr = child.stderr.as_mut().unwrap();
         within("its word", tokio::io::AsyncReadExt::read_exact(stderr, &mut written)).await.unwrap();
         only_entry(&pair.queue());
-        end(claim(&pair.queue())).unwrap();
+        end(&pair.queue(), claim(&pair.queue())).unwrap();
         let output = within("its end", child.wait_with_output()).await.unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();
         let last = stdout.lines().last().unwrap();

@@ -108,9 +108,11 @@ async fn what_codex_refuses_is_tried_again_with_growing_pauses_and_then_buried_w
     assert_eq!(pauses, [0, 1, 2, 4, 8]);
     let Fate::Dead(Some(reason)) = stage.settled(&queue, &id).await else { panic!("buried") };
     assert!(reason.why.contains("5 times") && reason.why.contains("not today"), "{}", reason.why);
-    assert_eq!(reason.attempts, 4);
-    // The other has failed once, with the first.
+    assert_eq!(reason.attempts, 5);
+    // The other has failed once, with the first, and is not to blame for the rest.
+    let buried = Instant::now();
     let start = stage.codex.expect("turn/start").await;
+    assert!(buried.elapsed() <= Duration::from_secs(1), "{:?}", buried.elapsed());
     assert_eq!(start["params"]["input"][0]["text"], "yes");
     stage.codex.answer(&start, &json!({"turn": {"id": "turn-2", "status": "inProgress", "items": []}}));
     stage.codex.say("turn/started", &turn("turn-2", "inProgress"));
