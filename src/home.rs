@@ -75,7 +75,8 @@ impl Home {
 
     /// What an agent of ours has read and no longer has in its inbox: `agent-sessions/{team}/mail/{name}.jsonl`.
     pub fn mail_archive(&self, team: &TeamName, name: &AgentName) -> PathBuf {
-        self.atm().join("agent-sessions").join(team.config_dir()).join("mail").join(format!("{name}.jsonl"))
+        let kept = TeamDir { root: self.atm().join("agent-sessions").join(team.config_dir()) };
+        kept.mail_dir().join(format!("{name}.jsonl"))
     }
 }
 
@@ -123,6 +124,16 @@ impl TeamDir {
     /// Who did what in the team.
     pub fn audit(&self) -> PathBuf {
         self.root.join("audit.jsonl")
+    }
+
+    /// What is kept of the team's mail.
+    pub fn mail_dir(&self) -> PathBuf {
+        self.root.join("mail")
+    }
+
+    /// Which mail is on its way to an agent, from the inbox of this team.
+    pub fn mail_under_way(&self, agent: &AgentId, team: &TeamName) -> PathBuf {
+        self.root.join(agent.as_str()).join(format!("mail-{}.json", team.config_dir()))
     }
 
     /// The record of one agent.

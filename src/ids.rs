@@ -248,7 +248,15 @@ impl MessageId {
     }
 }
 
-/// The namespace of derived message ids.
+impl DeliveryId {
+    /// The delivery of these messages from the mail of this team: always the same for the same ones.
+    pub fn of_mail(team: &TeamName, messages: &[MessageId]) -> Self {
+        let parts = serde_json::to_vec(&(team, messages)).expect("texts are JSON");
+        DeliveryId(uuid::Uuid::new_v5(&DERIVED, &parts).to_string())
+    }
+}
+
+/// The namespace of ids that are derived.
 const DERIVED: uuid::Uuid = uuid::uuid!("0199e0a4-6c1d-7d3e-9a55-2f5f7c1b8e40");
 /// How the names of teams begin that belong to a Claude Code session.
 const SESSION: &str = "session-";

@@ -19,18 +19,22 @@ pub mod envelope;
 mod error;
 pub mod frame;
 mod inbox;
+mod ledger;
 mod lock;
 mod look;
 mod member;
 mod post;
 mod roster;
 mod splice;
+mod teams;
 #[cfg(test)]
 mod tests;
 
 pub use claude::ClaudePost;
 pub use entry::{Draft, MESSAGE_MAX, Message, Urgency};
 pub use error::MailError;
+pub use ledger::{DeliveredLine, Ledger, SentLine};
 pub use member::{Lead, Member, NewMember, Ours};
 pub use post::{Copy, Fate, Filter, Marked, Page, Post, Sent, Which};
 pub use roster::Activity;
+pub use teams::{Teams, TeamsSetup};
