@@ -13,7 +13,7 @@
 //! config                                ids, home, policy, repo
 //! codex                                 rpc, ids, home, policy
 //! session                               codex, ids, home, repo, steps
-//! courier                               session, queue, ids, plain, steps
+//! courier                               session, queue, mail, journal, home, ids, plain, steps, watch
 //! mcp                                   session, queue, ids, config, policy
 //! serve                                 everything above
 //! demo                                  codex, demo::model

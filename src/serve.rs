@@ -9,9 +9,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::codex::{Codex, Launch, run_dir};
 use crate::config::Settings;
-use crate::courier::Courier;
+use crate::courier::{Courier, Desk, MailRules};
 use crate::home::Home;
 use crate::ids::AgentName;
+use crate::journal::Journal;
+use crate::mail::{Teams, TeamsSetup};
 use crate::mcp::{Door, Server};
 use crate::queue::{Limits, Queues};
 use crate::session::{Found, Roster, RosterError, Setup, Who};
@@ -30,6 +32,8 @@ pub struct Serve {
     pub own_directory: PathBuf,
     /// The agent to continue at once.
     pub resume: Option<Resume>,
+    /// The client's Claude Code session, if it has one.
+    pub claude_session: Option<String>,
 }
 
 /// Which agent is continued at the start.
@@ -59,7 +63,7 @@ impl Serve {
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        let Serve { settings, home, own_directory, resume } = self;
+        let Serve { settings, home, own_directory, resume, claude_session } = self;
         let program = settings.codex_bin.clone();
         let codex = Arc::new(Codex::new(Launch { program, home: home.clone(), deadline: START_DEADLINE }));
         let setup = Setup {
@@ -77,7 +81,18 @@ impl Serve {
             continue_one(&roster, &resume).await?;
         }
         let queues = Queues::new(home.team(&settings.team), queue_limits(&settings));
-        let courier = Courier::start(roster.clone(), queues.clone(), settings.request_timeout);
+        let dir = home.team(&settings.team);
+        let teams = Teams::open(TeamsSetup {
+            home: home.clone(),
+            team: settings.team.clone(),
+            is_named: settings.team_is_named,
+            lead: settings.lead.clone(),
+            cwd: own_directory.clone(),
+            session_id: claude_session,
+        });
+        let journal = Journal::open(&home, &settings.team);
+        let desk = Desk::new(teams, dir, settings.lead.clone(), journal.clone(), mail_rules(&settings));
+        let courier = Courier::start(roster.clone(), queues.clone(), Some(desk), settings.request_timeout);
         let server = Server::new(roster.clone(), queues, settings, own_directory);
         let door = Door::open(reader, writer);
         let left = door.left();
@@ -94,6 +109,7 @@ impl Serve {
         };
         roster.park_all().await;
         courier.end().await;
+        tokio::task::spawn_blocking(move || journal.close()).await.ok();
         codex.shutdown().await;
         served
     }
@@ -102,6 +118,13 @@ impl Serve {
 /// What the settings let a queue take.
 pub fn queue_limits(settings: &Settings) -> Limits {
     Limits { bytes: settings.queue_max_bytes, entries: settings.queue_max_entries, ttl: settings.queue_ttl }
+}
+
+/// How the settings let mail be brought.
+fn mail_rules(settings: &Settings) -> MailRules {
+    let mail = settings.mail.clone();
+    let (poll, messages, length) = (mail.poll, mail.messages, mail.length);
+    MailRules { is_auto: Arc::new(move |agent| mail.is_auto(agent)), poll, messages, length }
 }
 
 fn default_name() -> AgentName {

@@ -7,7 +7,7 @@
 pub const KILL_AT: &str = "ATM_KILL_AT";
 
 /// Every step, in the order in which an entry, and then a message, comes to them.
-pub const ALL: [&str; 32] = [
+pub const ALL: [&str; 35] = [
     "write.created",
     "write.written",
     "write.synced",
@@ -29,6 +29,9 @@ pub const ALL: [&str; 32] = [
     "bury.moved",
     "bury.synced",
     "bury.unlocked",
+    "letter.written",
+    "letter.proved",
+    "letter.marked",
     "mail.flocked",
     "mail.begun",
     "mail.locked",

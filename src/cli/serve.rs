@@ -18,7 +18,9 @@ pub(super) async fn run(Args { flags }: Args) -> Result<(), CliError> {
         tracing::warn!("{warning}");
     }
     let resume = flags.resume.map(|who| who.map_or(Resume::Last, Resume::Named));
-    let serve = Serve { settings: loaded.settings, home, own_directory: cwd, resume };
+    // Claude Code tells it to the servers that it starts (2.1.330).
+    let claude_session = std::env::var("CLAUDE_CODE_SESSION_ID").ok();
+    let serve = Serve { settings: loaded.settings, home, own_directory: cwd, resume, claude_session };
     Ok(serve.run(super::stdio::stdin(), super::stdio::stdout(), asked_to_stop()).await?)
 }
 

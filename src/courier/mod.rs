@@ -1,14 +1,28 @@
-//! The one place where the queue meets sessions: it takes what waits for an agent to that agent.
+//! The one place where queue and mail meet sessions: it takes what waits for an agent to that agent.
 //!
 //! Theory of operation. Each live session has a round (`round.rs`) of its own. It wakes when something arrives in the
 //! agent's queue, and when the session would take something else than before. An idle agent gets a turn with the oldest
 //! entries, up to ten; a busy one gets only what is urgent, into its turn. Entries are claimed under a delivery id before
 //! they are sent, and acknowledged when the session has seen them arrive. After any doubt (a claim taken over from a dead
 //! server, an answer that did not come, a turn that ended too early) the thread's history is asked for that id first.
+//!
+//! Mail is brought in the same way, by a round for each team that the agent is in (`inbox.rs`), which also sees to its place
+//! there: what is on its way is kept in a file (`sending.rs`) instead of a claim, for an inbox is shared with programs that
+//! know no claims, and marked read instead of acknowledged. One round at a time goes to the session (`door.rs`). The lead
+//! hears of turns that have ended in the background (`notices.rs`).
 
 mod ages;
+mod desk;
+mod door;
+mod history;
+mod inbox;
+mod letters;
+mod membership;
 mod message;
+mod notices;
+mod pace;
 mod round;
+mod sending;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +32,13 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::ids::AgentId;
+use crate::mail::Ours;
 use crate::queue::Queues;
+use crate::session::identity::Lock;
 use crate::session::{Handle, Roster};
+pub use desk::{Desk, MailRules};
+use door::Door;
+use inbox::InboxRound;
 use round::Round;
 
 /// The courier of one server.
@@ -30,10 +49,13 @@ pub struct Courier {
 }
 
 impl Courier {
-    /// Attends to everybody who is alive in the roster, and who will be. `limit` is for the turns that begin with a delivery.
-    pub fn start(roster: Arc<Roster>, queues: Queues, limit: Option<Duration>) -> Courier {
+    /// Attends to everybody who is alive in the roster, and who will be. `limit` is for the turns that begin with a delivery;
+    /// without a desk there is no mail.
+    pub fn start(roster: Arc<Roster>, queues: Queues, desk: Option<Desk>, limit: Option<Duration>) -> Courier {
         let (stop, stopped) = watch::channel(false);
-        Courier { task: tokio::spawn(attend_to_all(roster, queues, limit, stopped)), stop }
+        let desk = desk.map(|desk| desk.with_limit(limit));
+        let rounds = Rounds { roster, queues, desk, limit, tasks: JoinSet::new() };
+        Courier { task: tokio::spawn(rounds.attend_to_all(stopped)), stop }
     }
 
     /// Waits until the rounds of all sessions are over; they end with their sessions.
@@ -45,28 +67,61 @@ impl Courier {
     }
 }
 
-async fn attend_to_all(
+/// Whatever is needed to attend to somebody, and those who are attended to.
+struct Rounds {
     roster: Arc<Roster>,
     queues: Queues,
+    desk: Option<Desk>,
     limit: Option<Duration>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let mut rounds = JoinSet::new();
-    let mut attended: HashMap<AgentId, Handle> = HashMap::new();
-    let mut comings = roster.comings();
-    loop {
-        attended.retain(|_, handle| !handle.is_over());
-        for handle in roster.live() {
-            if !attended.contains_key(handle.agent()) {
-                attended.insert(handle.agent().clone(), handle.clone());
-                rounds.spawn(Round::new(handle, queues.clone(), limit).run());
+    tasks: JoinSet<()>,
+}
+
+impl Rounds {
+    async fn attend_to_all(mut self, mut stopped: watch::Receiver<bool>) {
+        if let Some(desk) = self.desk.clone()
+            && let Err(error) = tokio::task::spawn_blocking(move || clear_up(&desk)).await
+        {
+            tracing::error!(%error, "members that are gone cannot be looked for");
+        }
+        let mut attended: HashMap<AgentId, Handle> = HashMap::new();
+        let mut comings = self.roster.comings();
+        loop {
+            attended.retain(|_, handle| !handle.is_over());
+            for handle in self.roster.live() {
+                if !attended.contains_key(handle.agent()) {
+                    attended.insert(handle.agent().clone(), handle.clone());
+                    self.attend(&handle);
+                }
+            }
+            tokio::select! {
+                come = comings.changed() => if come.is_err() { break },
+                _ = stopped.wait_for(|stopped| *stopped) => break,
+                Some(_) = self.tasks.join_next() => {}
             }
         }
-        tokio::select! {
-            come = comings.changed() => if come.is_err() { break },
-            _ = stopped.wait_for(|stopped| *stopped) => break,
-            Some(_) = rounds.join_next() => {}
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn attend(&mut self, handle: &Handle) {
+        let door: Arc<Door> = Arc::default();
+        self.tasks.spawn(Round::new(handle.clone(), door.clone(), self.queues.clone(), self.limit).run());
+        let Some(desk) = &self.desk else { return };
+        for post in desk.teams.all() {
+            let (handle, roster) = (handle.clone(), self.roster.clone());
+            self.tasks.spawn(InboxRound::new(handle, roster, desk.clone(), post.clone(), door.clone()).run());
+        }
+        self.tasks.spawn(notices::tell_the_lead(handle.clone(), desk.clone()));
+    }
+}
+
+/// Takes those out of the teams whom servers of ours left there that were killed.
+fn clear_up(desk: &Desk) {
+    for post in desk.teams.all() {
+        let is_alive = |ours: &Ours| Lock::is_held(&desk.dir.agent_lock(&ours.agent_id));
+        match post.remove_ours(&|_, ours| ours.team != *desk.teams.ours() || is_alive(ours)) {
+            Ok(gone) if !gone.is_empty() => tracing::info!(team = %post.team(), ?gone, "members that are gone"),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(team = %post.team(), %error, "members that are gone stay in the team"),
         }
     }
-    while rounds.join_next().await.is_some() {}
 }

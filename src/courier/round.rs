@@ -8,9 +8,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ages::Ages;
+use super::door::Door;
+use super::history::{self, Sender};
 use super::message::{self, Said};
+use super::pace::Pace;
 use crate::ids::{DeliveryId, TurnId};
-use crate::queue::{self, Arrivals, Claim, Claimer, Limits, Queues};
+use crate::queue::{self, Arrivals, Claim, Claimer, Holder, Limits, Queues};
 use crate::session::{Delivery, Handle, Receipt, Snapshot, State, Takes};
 use crate::steps;
 
@@ -24,19 +27,18 @@ const LOSSES_MAX: u32 = 10;
 const DEATHS_MAX: u32 = 20;
 /// How long what was not taken now is left alone, if nothing else happens.
 const NOT_NOW: Duration = Duration::from_secs(1);
-/// How long a message may take to show in the history that was not there at the first look: a request of ours may still be
-/// on its way.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// The longest pause after failures.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// What is older is nobody's any more.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 
 /// What a session shows that matters here: what it takes, and in which turn.
-type Stand = (Takes, Option<TurnId>);
+pub(super) type Stand = (Takes, Option<TurnId>);
 
+/// The round from an agent's queue.
 pub(super) struct Round {
     handle: Handle,
+    door: Arc<Door>,
     queues: Queues,
     limits: Limits,
     limit: Option<Duration>,
@@ -44,34 +46,25 @@ pub(super) struct Round {
     claimer: Option<Claimer>,
     snapshot: watch::Receiver<Snapshot>,
     stand: Option<Stand>,
-    failures: u32,
-    not_before: Option<Instant>,
+    pace: Pace,
     ages: Ages,
     /// Since when the agent is idle, as far as it was seen.
     idle_since: Option<Instant>,
 }
 
-/// How a round goes on.
-enum Next {
-    /// There may be more to do at once.
-    Now,
-    /// Not before so long has passed, unless the session changes.
-    After(Duration),
-}
-
 impl Round {
-    pub(super) fn new(handle: Handle, queues: Queues, limit: Option<Duration>) -> Round {
+    pub(super) fn new(handle: Handle, door: Arc<Door>, queues: Queues, limit: Option<Duration>) -> Round {
         let queue = queues.of(handle.agent());
         Round {
             snapshot: handle.watch(),
             limits: queue.limits(),
             claimer: Some(queue.claimer()),
             handle,
+            door,
             queues,
             limit,
             stand: None,
-            failures: 0,
-            not_before: None,
+            pace: Pace::default(),
             ages: Ages::default(),
             idle_since: None,
         }
@@ -94,7 +87,7 @@ impl Round {
                 Ok(pause) => pause,
                 Err(error) => {
                     tracing::warn!(%agent, %error, "its queue cannot be used");
-                    Some(self.failed())
+                    Some(self.pace.failed())
                 }
             };
             self.wait(&arrivals, pause).await;
@@ -125,7 +118,7 @@ impl Round {
                     claimer.arrived();
                 }
             }
-            () = changed(&mut self.snapshot, &self.stand) => self.not_before = None,
+            () = changed(&mut self.snapshot, &self.stand) => self.pace.go_on(),
             () = pause => {}
         }
     }
@@ -135,32 +128,33 @@ impl Round {
         loop {
             let snapshot = self.snapshot.borrow_and_update().clone();
             self.stand = Some(stand(&snapshot));
-            if let Some(until) = self.not_before.filter(|until| *until > Instant::now()) {
+            if let Some(left) = self.pace.left() {
                 self.bury_the_old(&snapshot).await?;
-                return Ok(Some(until - Instant::now()));
+                return Ok(Some(left));
             }
+            let door = self.door.clone();
+            let _inside = door.enter().await;
+            let snapshot = self.snapshot.borrow_and_update().clone();
+            self.stand = Some(stand(&snapshot));
             let delivery = DeliveryId::next();
             let claims = match snapshot.takes {
                 Takes::Turn => self.on_disk(move |claimer| claimer.claim(MOST, &delivery)).await?,
                 Takes::Steer => self.on_disk(move |claimer| claimer.claim_urgent(MOST, &delivery)).await?,
                 Takes::Nothing => Vec::new(),
             };
-            let next = match claims.first() {
+            match claims.first() {
                 None => {
                     self.bury_the_old(&snapshot).await?;
                     let claimer = self.claimer.as_ref().filter(|_| snapshot.takes != Takes::Nothing);
                     return Ok(claimer.and_then(Claimer::look_again_in));
                 }
-                Some(first) if first.taken_over_from().is_some() => self.resolve(claims, None, &snapshot).await?,
-                Some(_) => self.deliver(claims, snapshot.takes, &snapshot).await?,
-            };
-            if let Next::After(pause) = next {
-                self.not_before = Some(Instant::now() + pause);
+                Some(first) if first.taken_over_from().is_some() => self.resolve(claims, None).await?,
+                Some(_) => self.deliver(claims, snapshot.takes).await?,
             }
         }
     }
 
-    async fn deliver(&mut self, claims: Vec<Claim>, takes: Takes, snapshot: &Snapshot) -> io::Result<Next> {
+    async fn deliver(&mut self, claims: Vec<Claim>, takes: Takes) -> io::Result<()> {
         let mut claims = self.one_message(claims).await?;
         let parts = message::parts(&claims.iter().map(Said::from).collect::<Vec<_>>());
         let id = claims[0].delivery().clone();
@@ -171,25 +165,21 @@ impl Round {
         match self.handle.deliver(delivery).await {
             Receipt::Delivered { thread, turn } => {
                 steps::at("deliver.proved");
-                self.acknowledge(claims, queue::Receipt { thread, turn }).await?;
-                Ok(Next::Now)
+                self.acknowledge(claims, queue::Receipt { thread, turn }).await
             }
             Receipt::NotNow => {
-                self.give_back(claims).await?;
-                Ok(Next::After(NOT_NOW))
+                self.pace.pause(NOT_NOW);
+                self.give_back(claims).await
             }
             Receipt::NotOpened(why) => {
                 tracing::warn!(agent = %self.handle.identity(), %why, "nothing can be delivered");
-                self.give_back(claims).await?;
-                Ok(Next::After(self.failed()))
+                self.pace.failed();
+                self.give_back(claims).await
             }
-            Receipt::Refused(why) => {
-                self.count(claims, why, REFUSALS_MAX).await?;
-                Ok(Next::After(self.failed()))
-            }
+            Receipt::Refused(why) => self.count(claims, why, REFUSALS_MAX).await,
             Receipt::InDoubt(why) => {
                 tracing::info!(agent = %self.handle.identity(), %why, "the history is asked what has arrived");
-                self.resolve(claims, Some(why), snapshot).await
+                self.resolve(claims, Some(why)).await
             }
         }
     }
@@ -206,51 +196,35 @@ impl Round {
     }
 
     /// Claims of which nobody knows whether they have arrived, and `why`, where that is known: the thread's history does.
-    async fn resolve(&mut self, claims: Vec<Claim>, why: Option<Arc<str>>, snapshot: &Snapshot) -> io::Result<Next> {
+    async fn resolve(&mut self, claims: Vec<Claim>, why: Option<Arc<str>>) -> io::Result<()> {
         let id = claims[0].delivery().clone();
         let (claims, others): (Vec<Claim>, Vec<Claim>) = claims.into_iter().partition(|claim| *claim.delivery() == id);
         // In doubt still: their turn comes.
         drop(others);
-        let died_elsewhere = claims[0].taken_over_from().is_some_and(|holder| !holder.is_of_us());
-        let found = match self.handle.find(&id).await {
-            Ok(None) if !died_elsewhere => {
-                tokio::time::sleep(SECOND_LOOK).await;
-                self.handle.find(&id).await
-            }
-            found => found,
-        };
-        let thread = self.handle.snapshot().thread.or_else(|| snapshot.thread.clone());
-        match (found, thread) {
-            (Ok(Some(turn)), Some(thread)) => {
-                self.acknowledge(claims, queue::Receipt { thread, turn }).await?;
-                Ok(Next::Now)
-            }
-            (Ok(_), _) if died_elsewhere => {
-                self.count(claims, Arc::from("its server ended before it had arrived"), DEATHS_MAX).await?;
-                Ok(Next::Now)
-            }
-            (Ok(_), _) => {
+        let is_ours = claims[0].taken_over_from().is_none_or(Holder::is_of_us);
+        let sender = if is_ours { Sender::Us } else { Sender::Dead };
+        match history::find(&self.handle, &id, sender).await {
+            Ok(Some((thread, turn))) => self.acknowledge(claims, queue::Receipt { thread, turn }).await,
+            Ok(None) if is_ours => {
                 let why = why.unwrap_or_else(|| Arc::from("nobody knows how its delivery ended"));
-                self.count(claims, why, LOSSES_MAX).await?;
-                Ok(Next::After(self.failed()))
+                self.count(claims, why, LOSSES_MAX).await
             }
-            (Err(why), _) => {
+            Ok(None) => {
+                self.count(claims, Arc::from("its server ended before it had arrived"), DEATHS_MAX).await?;
+                self.pace.go_on();
+                Ok(())
+            }
+            Err(why) => {
                 tracing::warn!(agent = %self.handle.identity(), %why, "whether it has arrived cannot be found out now");
                 drop(claims);
-                Ok(Next::After(self.failed()))
+                self.pace.failed();
+                Ok(())
             }
         }
     }
 
-    /// How long to pause after one failure more.
-    fn failed(&mut self) -> Duration {
-        let pause = Duration::from_secs(1 << self.failures.min(5)).min(PAUSE_MAX);
-        self.failures += 1;
-        pause
-    }
-
     async fn acknowledge(&mut self, claims: Vec<Claim>, receipt: queue::Receipt) -> io::Result<()> {
-        self.failures = 0;
+        self.pace.succeeded();
         tracing::info!(agent = %self.handle.identity(), entries = claims.len(), turn = %receipt.turn, "delivered");
         self.settle(move || Claim::ack_all(claims, &receipt)).await
     }
@@ -259,12 +233,12 @@ impl Round {
         off_the_loop(move || claims.into_iter().try_for_each(Claim::release)).await
     }
 
-    /// One attempt more against each; with too many it is buried.
+    /// One attempt more against each, and a pause; with too many it is buried.
     async fn count(&mut self, claims: Vec<Claim>, why: Arc<str>, most: u32) -> io::Result<()> {
         if claims.iter().any(|claim| claim.attempts() + 1 >= most) {
-            // What is behind it is not to blame.
-            self.failures = 0;
+            self.pace.succeeded();
         }
+        self.pace.failed();
         self.settle(move || {
             claims.into_iter().try_for_each(|claim| {
                 if claim.attempts() + 1 < most {
@@ -323,12 +297,12 @@ impl Round {
     }
 }
 
-fn stand(snapshot: &Snapshot) -> Stand {
+pub(super) fn stand(snapshot: &Snapshot) -> Stand {
     (snapshot.takes, snapshot.turn().cloned())
 }
 
 /// Comes when the session takes something else than it did, or is over.
-async fn changed(snapshot: &mut watch::Receiver<Snapshot>, known: &Option<Stand>) {
+pub(super) async fn changed(snapshot: &mut watch::Receiver<Snapshot>, known: &Option<Stand>) {
     while snapshot.changed().await.is_ok() {
         if Some(stand(&snapshot.borrow_and_update())) != *known {
             return;
@@ -337,6 +311,8 @@ async fn changed(snapshot: &mut watch::Receiver<Snapshot>, known: &Option<Stand>
 }
 
 /// What syncs the disk runs on a thread of its own.
-async fn off_the_loop<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(super) async fn off_the_loop<T: Send + 'static>(
+    act: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(act).await.map_err(io::Error::other)?
 }

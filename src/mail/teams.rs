@@ -57,7 +57,12 @@ impl Teams {
         teams
     }
 
-    /// Ours, whether it is there or not.
+    /// What our team is called with us.
+    pub fn ours(&self) -> &Team {
+        &self.setup.team
+    }
+
+    /// The post of ours, whether it is there or not.
     pub fn own(&self) -> &Arc<dyn Post> {
         &self.own
     }

@@ -314,6 +314,11 @@ impl Handle {
         self.outbox.lock().drain(..).map(|(_, outcome)| outcome).collect()
     }
 
+    /// The same, left where they are.
+    pub fn results(&self) -> Vec<Arc<Outcome>> {
+        self.outbox.lock().iter().map(|(_, outcome)| outcome.clone()).collect()
+    }
+
     /// Whether there are such results.
     pub fn has_results(&self) -> bool {
         !self.outbox.lock().is_empty()

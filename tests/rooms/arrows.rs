@@ -21,9 +21,9 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("config", &["ids", "home", "policy", "repo"]),
     ("codex", &["rpc", "ids", "home", "policy"]),
     ("session", &["codex", "ids", "home", "repo", "steps"]),
-    ("courier", &["session", "queue", "ids", "plain", "steps"]),
+    ("courier", &["session", "queue", "mail", "journal", "home", "ids", "plain", "steps", "watch"]),
     ("mcp", &["session", "queue", "ids", "config", "policy"]),
-    ("serve", &["mcp", "courier", "session", "queue", "codex", "config", "home", "ids"]),
+    ("serve", &["mcp", "courier", "session", "queue", "mail", "journal", "codex", "config", "home", "ids"]),
     ("demo", &["codex", "demo::model"]),
     ("cli", &["serve", "plain", "demo", "session", "queue", "config", "home", "ids"]),
 ];

@@ -60,7 +60,7 @@ impl Stage {
         };
         let roster = Arc::new(Roster::new(setup, Arc::new(Codex::joined_to(ours, launch))));
         let queues = Queues::new(home.team(&settings.team), Limits::default());
-        let courier = Courier::start(roster.clone(), queues.clone(), settings.request_timeout);
+        let courier = Courier::start(roster.clone(), queues.clone(), None, settings.request_timeout);
         let team = queues.clone();
         let server = Server::new(roster, queues, settings, dir.path().to_owned());
         let ((client_end, server_in), (server_out, client_in)) =

@@ -1,0 +1,318 @@
+//! One agent's round from one of its inboxes: unread mail goes to its session, and is marked read when it has arrived.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::desk::Desk;
+use super::door::Door;
+use super::history::{self, Sender};
+use super::letters::{self, Todo, Wanted};
+use super::membership::Membership;
+use super::pace::Pace;
+use super::round::{Stand, changed, off_the_loop, stand};
+use super::sending::{Sending, SendingFile};
+use crate::ids::{Address, DeliveryId, MemberName, MessageId, ThreadId, TurnId};
+use crate::journal::Entry;
+use crate::mail::{DeliveredLine, Draft, Message, Post, Urgency, frame};
+use crate::session::{Delivery, Handle, Receipt, Roster, Snapshot, Takes};
+use crate::steps;
+use crate::watch::Files;
+
+/// How many messages are looked through for what is urgent.
+const LOOKED_AT: usize = 1_000;
+/// How often a message may be lost before it is given up.
+const LOSSES_MAX: u32 = 10;
+/// How long what was not taken now is left alone, if nothing else happens.
+const NOT_NOW: Duration = Duration::from_secs(1);
+
+/// The round from one inbox.
+pub(super) struct InboxRound {
+    handle: Handle,
+    roster: Arc<Roster>,
+    desk: Desk,
+    post: Arc<dyn Post>,
+    door: Arc<Door>,
+    /// How long a turn that begins with mail may take.
+    limit: Option<Duration>,
+    snapshot: watch::Receiver<Snapshot>,
+    stand: Option<Stand>,
+    pace: Pace,
+    sending: Option<SendingFile>,
+    membership: Membership,
+}
+
+/// Why it does not go on now, for the log.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+impl InboxRound {
+    pub(super) fn new(
+        handle: Handle,
+        roster: Arc<Roster>,
+        desk: Desk,
+        post: Arc<dyn Post>,
+        door: Arc<Door>,
+    ) -> InboxRound {
+        let sending = SendingFile::at(desk.dir.mail_under_way(handle.agent(), post.team()));
+        InboxRound {
+            snapshot: handle.watch(),
+            membership: Membership::new(&handle, &desk, post.clone()),
+            limit: desk.limit,
+            sending: Some(sending),
+            handle,
+            roster,
+            desk,
+            post,
+            door,
+            stand: None,
+            pace: Pace::default(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let inbox = self.post.inbox_path(&self.name());
+        let (Some(dir), Some(name)) = (inbox.parent(), inbox.file_name().and_then(|name| name.to_str())) else {
+            return;
+        };
+        let arrivals = self.desk.watcher.watch(dir, Files::Named(name.to_owned()), self.desk.poll);
+        let mut makings = self.desk.teams.makings();
+        while !self.handle.is_over() {
+            let pause = match self.attend().await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::warn!(agent = %self.handle.identity(), team = %self.post.team(), %error, "its mail cannot be attended to");
+                    Some(self.pace.failed())
+                }
+            };
+            let pause = async {
+                match pause {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = arrivals.arrival() => {}
+                () = changed(&mut self.snapshot, &self.stand) => self.pace.go_on(),
+                Ok(()) = makings.changed() => {}
+                () = pause => {}
+            }
+        }
+        self.membership.end().await;
+    }
+
+    fn name(&self) -> MemberName {
+        MemberName::from(self.handle.identity())
+    }
+
+    /// Delivers what can be delivered now, and says when to look again if nothing happens.
+    async fn attend(&mut self) -> Result<Option<Duration>, Failure> {
+        loop {
+            let snapshot = self.snapshot.borrow_and_update().clone();
+            self.stand = Some(stand(&snapshot));
+            self.membership.keep(&self.roster, &snapshot).await;
+            // Somebody else's inbox is not ours to read.
+            if !self.membership.is_in() || !self.desk.is_auto(self.handle.identity()) {
+                return Ok(None);
+            }
+            if let Some(left) = self.pace.left() {
+                return Ok(Some(left));
+            }
+            let door = self.door.clone();
+            let _inside = door.enter().await;
+            let takes = self.snapshot.borrow().takes;
+            let known = self.on_file(|file| file.read()).await?;
+            match known {
+                Some(sending) if !sending.is_lost => self.resolve(sending, Arc::from("its server ended")).await?,
+                lost => match (self.todo(takes, lost.as_ref()).await?, lost) {
+                    (Todo::Nothing, _) => return Ok(None),
+                    (Todo::ShutDown(message, request), _) => self.shut_down(&message, &request).await?,
+                    (Todo::Deliver(ids, parts), lost) => {
+                        let losses =
+                            lost.filter(|lost| lost.messages.first() == ids.first()).map_or(0, |lost| lost.losses);
+                        self.deliver(
+                            Sending::new(DeliveryId::of_mail(self.post.team(), &ids), ids, losses),
+                            parts,
+                            takes,
+                        )
+                        .await?;
+                    }
+                },
+            }
+        }
+    }
+
+    /// What is to be done, if the session takes anything.
+    async fn todo(&self, takes: Takes, lost: Option<&Sending>) -> Result<Todo, Failure> {
+        let (wanted, most) = match takes {
+            Takes::Nothing => return Ok(Todo::Nothing),
+            Takes::Steer => (Wanted::Urgent, LOOKED_AT),
+            Takes::Turn => (Wanted::All, self.desk.bounds.messages),
+        };
+        let (post, name) = (self.post.clone(), self.name());
+        let page = off_the_loop(move || Ok(post.unread(&name, most))).await??;
+        let was_lost = |message: &Message| lost.is_some_and(|lost| lost.messages.contains(&message.id));
+        let wanted =
+            if page.messages.first().is_some_and(was_lost) && wanted == Wanted::All { Wanted::First } else { wanted };
+        let (team, lead) = (self.post.team().to_string(), self.desk.lead_in(&self.post));
+        Ok(letters::todo(&page.messages, wanted, self.desk.bounds, &team, &lead))
+    }
+
+    async fn deliver(&mut self, sending: Sending, parts: Vec<String>, takes: Takes) -> Result<(), Failure> {
+        let written = sending.clone();
+        self.on_file(move |file| file.write(&written)).await?;
+        steps::at("letter.written");
+        let id = sending.delivery.clone();
+        let delivery = Delivery { id, parts, urgent: takes == Takes::Steer, limit: self.limit };
+        match self.handle.deliver(delivery).await {
+            Receipt::Delivered { thread, turn } => {
+                steps::at("letter.proved");
+                self.arrived(sending, thread, turn).await
+            }
+            Receipt::NotNow => {
+                self.pace.pause(NOT_NOW);
+                self.take_back(sending).await
+            }
+            Receipt::NotOpened(why) | Receipt::Refused(why) => {
+                tracing::warn!(agent = %self.handle.identity(), %why, "its mail waits");
+                self.pace.failed();
+                self.take_back(sending).await
+            }
+            Receipt::InDoubt(why) => self.resolve(sending, why).await,
+        }
+    }
+
+    /// It has not left: what was known of earlier losses stays.
+    async fn take_back(&mut self, sending: Sending) -> Result<(), Failure> {
+        if sending.losses == 0 {
+            return Ok(self.on_file(|file| file.clear()).await?);
+        }
+        let mut kept = sending;
+        kept.is_lost = true;
+        Ok(self.on_file(move |file| file.write(&kept)).await?)
+    }
+
+    /// Mail of which nobody knows whether it has arrived: the thread's history does.
+    async fn resolve(&mut self, sending: Sending, why: Arc<str>) -> Result<(), Failure> {
+        let is_ours = self.sending.as_ref().is_some_and(SendingFile::is_ours);
+        let sender = if is_ours { Sender::Us } else { Sender::Dead };
+        match history::find(&self.handle, &sending.delivery, sender).await {
+            Ok(Some((thread, turn))) => self.arrived(sending, thread, turn).await,
+            Ok(None) => {
+                let lost = sending.lost();
+                if lost.losses >= LOSSES_MAX {
+                    return self.give_up(lost, &why).await;
+                }
+                self.pace.failed();
+                Ok(self.on_file(move |file| file.write(&lost)).await?)
+            }
+            Err(why) => {
+                tracing::warn!(agent = %self.handle.identity(), %why, "whether its mail has arrived cannot be found out now");
+                self.pace.failed();
+                Ok(())
+            }
+        }
+    }
+
+    async fn arrived(&mut self, sending: Sending, thread: ThreadId, turn: TurnId) -> Result<(), Failure> {
+        self.pace.succeeded();
+        let agent = self.handle.identity().clone();
+        tracing::info!(%agent, messages = sending.messages.len(), %turn, "its mail is delivered");
+        let delivery = sending.delivery.clone();
+        let line = |id: &MessageId| DeliveredLine::now(id.clone(), delivery.clone(), thread.clone(), turn.clone());
+        let lines: Vec<DeliveredLine> = sending.messages.iter().map(line).collect();
+        for id in &sending.messages {
+            self.note("deliver", id, &format!("in turn {turn}"));
+        }
+        let ledger = self.desk.ledger.clone();
+        off_the_loop(move || {
+            ledger.delivered(&lines);
+            Ok(())
+        })
+        .await?;
+        self.mark(sending.messages).await?;
+        steps::at("letter.marked");
+        Ok(self.on_file(|file| file.clear()).await?)
+    }
+
+    async fn mark(&mut self, ids: Vec<MessageId>) -> Result<(), Failure> {
+        let (post, name) = (self.post.clone(), self.handle.identity().clone());
+        let marked = off_the_loop(move || Ok(post.mark_read_of_ours(&name, &ids))).await??;
+        if let Some(aside) = marked.set_aside {
+            tracing::warn!(agent = %self.handle.identity(), aside = %aside.display(), "its inbox was broken, and is set aside");
+        }
+        Ok(())
+    }
+
+    /// The first of these cannot be delivered: it is read by nobody, and its sender is told.
+    async fn give_up(&mut self, lost: Sending, why: &str) -> Result<(), Failure> {
+        let Some(id) = lost.messages.first().cloned() else { return Ok(self.on_file(|file| file.clear()).await?) };
+        let (post, name) = (self.post.clone(), self.name());
+        let unread = off_the_loop(move || Ok(post.unread(&name, LOOKED_AT))).await??.messages;
+        tracing::warn!(agent = %self.handle.identity(), message = %id, why, "mail is given up");
+        self.note("give_up", &id, why);
+        if let Some(message) = unread.iter().find(|message| message.id == id) {
+            let name = self.handle.identity();
+            let text = format!(
+                "Your message {id} did not reach {name}: it was lost {} times, the last time so: {why}",
+                lost.losses
+            );
+            self.answer(message, text).await;
+        }
+        self.mark(vec![id]).await?;
+        self.pace.succeeded();
+        Ok(self.on_file(|file| file.clear()).await?)
+    }
+
+    /// The lead wants the agent to end: it is told that it does, and it does.
+    async fn shut_down(&mut self, message: &Message, request: &str) -> Result<(), Failure> {
+        let name = self.handle.identity().clone();
+        self.answer(message, frame::shutdown_approved(request, name.as_str(), Timestamp::now())).await;
+        self.mark(vec![message.id.clone()]).await?;
+        self.note("shut_down", &message.id, "approved");
+        if let Err(error) | Ok(Err(error)) =
+            self.roster.close(self.handle.agent()).await.map_err(|error| error.to_string())
+        {
+            tracing::warn!(agent = %name, %error, "it was told to shut down");
+        }
+        Ok(())
+    }
+
+    /// Answers a message as the agent. It is a courtesy: that it cannot be sent changes nothing.
+    async fn answer(&self, message: &Message, text: String) {
+        let from = Address { name: self.name(), team: None };
+        let draft = Draft { from, text, summary: None, color: None, urgency: Urgency::Normal };
+        let (post, to) = (self.post.clone(), message.from.clone());
+        let sent = off_the_loop(move || {
+            Ok(MemberName::parse(&to).map_err(Into::into).and_then(|to| post.send(&to, &[draft])))
+        })
+        .await;
+        if let Err(error) = sent.map_err(Failure::from).and_then(|sent| sent.map_err(Failure::from)) {
+            tracing::warn!(agent = %self.handle.identity(), to = %message.from, %error, "an answer cannot be sent");
+        }
+    }
+
+    fn note(&self, action: &str, id: &MessageId, result: &str) {
+        let agent = self.handle.identity().as_str();
+        let (agent, id) = (Some(agent), Some(id.as_str()));
+        self.desk.journal.note(Entry { agent, who: "courier", action, id, result, ..Entry::default() });
+    }
+
+    async fn on_file<T: Send + 'static>(
+        &mut self,
+        act: impl FnOnce(&mut SendingFile) -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T> {
+        let mut file = self
+            .sending
+            .take()
+            .unwrap_or_else(|| SendingFile::at(self.desk.dir.mail_under_way(self.handle.agent(), self.post.team())));
+        let (file, done) = off_the_loop(move || {
+            let done = act(&mut file);
+            Ok((file, done))
+        })
+        .await?;
+        self.sending = Some(file);
+        done
+    }
+}

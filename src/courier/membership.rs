@@ -1,0 +1,100 @@
+//! An agent's place among the members of a team: while it lives, others can write to it.
+
+use std::sync::Arc;
+
+use super::desk::Desk;
+use super::round::off_the_loop;
+use crate::home::TeamDir;
+use crate::ids::Team;
+use crate::mail::{Activity, NewMember, Post};
+use crate::session::{Handle, Roster, Snapshot, State};
+
+/// The colours of Claude Code's members (2.1.330).
+const COLORS: [&str; 8] = ["blue", "green", "yellow", "purple", "orange", "pink", "cyan", "red"];
+
+/// One agent in one team.
+pub(super) struct Membership {
+    handle: Handle,
+    dir: TeamDir,
+    post: Arc<dyn Post>,
+    /// As config.json shows it, if it is in it.
+    shown: Option<Activity>,
+}
+
+impl Membership {
+    /// Not yet a member.
+    pub(super) fn new(handle: &Handle, desk: &Desk, post: Arc<dyn Post>) -> Membership {
+        Membership { handle: handle.clone(), dir: desk.dir.clone(), post, shown: None }
+    }
+
+    /// Whether it is a member.
+    pub(super) fn is_in(&self) -> bool {
+        self.shown.is_some()
+    }
+
+    /// Sees to it that the agent is a member if the team is there, and is shown as it stands.
+    pub(super) async fn keep(&mut self, roster: &Roster, snapshot: &Snapshot) {
+        let stands = match snapshot.state {
+            State::Idle | State::Lost { .. } | State::Closed => Activity::Idle,
+            _ => Activity::Active,
+        };
+        let (post, agent, shown) = (self.post.clone(), self.handle.agent().clone(), self.shown);
+        let new = (shown.is_none()).then(|| self.new_member(roster.team().clone(), snapshot));
+        let dir = self.dir.clone();
+        let kept = off_the_loop(move || {
+            if !post.exists() {
+                return Ok(Ok(None));
+            }
+            let joined = new.map_or(Ok(()), |new| post.join(&with_record(new, &dir)));
+            let told =
+                joined.and_then(|()| if shown == Some(stands) { Ok(()) } else { post.set_active(&agent, stands) });
+            Ok(told.map(|()| Some(stands)))
+        });
+        match kept.await {
+            Ok(Ok(shown)) => self.shown = shown,
+            Ok(Err(error)) => self.complain(&error),
+            Err(error) => self.complain(&error),
+        }
+    }
+
+    /// It lives no more.
+    pub(super) async fn end(self) {
+        let (post, agent) = (self.post.clone(), self.handle.agent().clone());
+        let left = off_the_loop(move || Ok(if post.exists() { post.leave(&agent) } else { Ok(()) })).await;
+        match left {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.complain(&error),
+            Err(error) => self.complain(&error),
+        }
+    }
+
+    fn complain(&self, error: &dyn std::fmt::Display) {
+        tracing::warn!(agent = %self.handle.identity(), team = %self.post.team(), %error, "its place in the team");
+    }
+
+    fn new_member(&self, team: Team, snapshot: &Snapshot) -> NewMember {
+        let name = self.handle.identity().clone();
+        let sum: usize = name.as_str().bytes().map(usize::from).sum();
+        NewMember {
+            agent: self.handle.agent().clone(),
+            team,
+            agent_type: "codex".to_owned(),
+            model: snapshot.model.clone().unwrap_or_else(|| "codex".to_owned()),
+            prompt: None,
+            color: COLORS[sum % COLORS.len()].to_owned(),
+            cwd: Default::default(),
+            name,
+        }
+    }
+}
+
+/// What its record says of it beside.
+fn with_record(new: NewMember, dir: &TeamDir) -> NewMember {
+    let record = crate::session::Record::find(dir, &crate::session::Who::Agent(new.agent.clone())).ok().flatten();
+    match record {
+        Some(record) => {
+            NewMember { cwd: record.cwd().to_owned(), agent_type: record.role.unwrap_or(new.agent_type), ..new }
+        }
+        None => new,
+    }
+}

@@ -1,0 +1,46 @@
+//! When to try again: at once, after a pause that grows with each failure, or when something changes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// The pauses of one round.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+impl Pace {
+    /// How long to wait yet, if nothing changes.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let left = self.not_before?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Not before so long has passed.
+    pub(super) fn pause(&mut self, time: Duration) {
+        self.not_before = Some(Instant::now() + time);
+    }
+
+    /// One failure more; answers the pause after it.
+    pub(super) fn failed(&mut self) -> Duration {
+        let pause = Duration::from_secs(1 << self.failures.min(5)).min(PAUSE_MAX);
+        self.failures += 1;
+        self.pause(pause);
+        pause
+    }
+
+    /// What comes next is not to blame for what was before.
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Something has changed: no pause any more.
+    pub(super) fn go_on(&mut self) {
+        self.not_before = None;
+    }
+}
