@@ -27,6 +27,7 @@ mod close;
 mod commands;
 mod context;
 mod crash;
+mod letters;
 mod limits;
 mod protocol;
 mod queue;
