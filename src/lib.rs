@@ -13,8 +13,9 @@
 //! config                                ids, home, policy, repo
 //! codex                                 rpc, ids, home, policy
 //! session                               codex, ids, home, repo, steps
+//! tools                                 mail, session, journal, home, ids
 //! courier                               session, queue, mail, journal, home, ids, plain, steps, watch
-//! mcp                                   session, queue, ids, config, policy
+//! mcp                                   session, queue, tools, ids, config, policy
 //! serve                                 everything above
 //! demo                                  codex, demo::model
 //! cli                                   everything above
@@ -38,4 +39,5 @@ pub mod rpc;
 pub mod serve;
 pub mod session;
 pub mod steps;
+pub mod tools;
 pub mod watch;

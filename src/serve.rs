@@ -4,19 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmcp::service::{ServerInitializeError, serve_server};
+use rmcp::RoleServer;
+use rmcp::service::{ServerInitializeError, Service, serve_server};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::codex::{Codex, Launch, run_dir};
 use crate::config::Settings;
 use crate::courier::{Courier, Desk, MailRules};
 use crate::home::Home;
-use crate::ids::AgentName;
+use crate::ids::{AgentId, AgentName};
 use crate::journal::Journal;
 use crate::mail::{Teams, TeamsSetup};
-use crate::mcp::{Door, Server};
+use crate::mcp::{AgentServer, Door, Server};
 use crate::queue::{Limits, Queues};
-use crate::session::{Found, Roster, RosterError, Setup, Who};
+use crate::session::{Caller, Found, McpServer, Record, Roster, RosterError, Setup, Who};
+use crate::tools::{AgentTools, Office};
 
 /// How long Codex may take to start and answer: a tool call says within 15 s that it does not.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -51,6 +53,9 @@ pub enum ServeError {
     /// Nobody to continue.
     #[error("no agent to resume: {0}")]
     Resume(String),
+    /// Nobody to speak for.
+    #[error("no agent to speak for (ATM_AGENT_MCP_SPEAKS_AS): {0}")]
+    NoAgent(String),
     /// The client said something else than hello.
     #[error("the client did not open a session: {0}")]
     Handshake(String),
@@ -66,13 +71,18 @@ impl Serve {
         let Serve { settings, home, own_directory, resume, claude_session } = self;
         let program = settings.codex_bin.clone();
         let codex = Arc::new(Codex::new(Launch { program, home: home.clone(), deadline: START_DEADLINE }));
+        let dir = home.team(&settings.team);
+        let agent_tools = agent_tools(&home, &settings, claude_session.as_deref());
+        let teams = teams(&home, &settings, own_directory.clone(), claude_session);
+        let journal = Journal::open(&home, &settings.team);
+        let office = Office::new(teams.clone(), dir.clone(), settings.lead.clone(), journal.clone());
         let setup = Setup {
             team: settings.team.clone(),
-            dir: home.team(&settings.team),
+            dir: dir.clone(),
             lead: settings.lead.clone(),
             default_name: settings.identity.clone().unwrap_or_else(default_name),
             limit: settings.max_concurrent_threads,
-            tools: None,
+            tools: Some(Arc::new(AgentTools::new(office.clone(), agent_tools))),
         };
         let roster = Arc::new(Roster::new(setup, codex.clone()));
         // Before any agent of theirs is continued: a Codex that still lives could still write to its thread.
@@ -81,19 +91,9 @@ impl Serve {
             continue_one(&roster, &resume).await?;
         }
         let queues = Queues::new(home.team(&settings.team), queue_limits(&settings));
-        let dir = home.team(&settings.team);
-        let teams = Teams::open(TeamsSetup {
-            home: home.clone(),
-            team: settings.team.clone(),
-            is_named: settings.team_is_named,
-            lead: settings.lead.clone(),
-            cwd: own_directory.clone(),
-            session_id: claude_session,
-        });
-        let journal = Journal::open(&home, &settings.team);
         let desk = Desk::new(teams, dir, settings.lead.clone(), journal.clone(), mail_rules(&settings));
         let courier = Courier::start(roster.clone(), queues.clone(), Some(desk), settings.request_timeout);
-        let server = Server::new(roster.clone(), queues, settings, own_directory);
+        let server = Server::new(roster.clone(), queues, office, settings, own_directory);
         let door = Door::open(reader, writer);
         let left = door.left();
         // rmcp waits 5 s for calls that are under way when the client leaves; parked, they end at once.
@@ -120,6 +120,66 @@ pub fn queue_limits(settings: &Settings) -> Limits {
     Limits { bytes: settings.queue_max_bytes, entries: settings.queue_max_entries, ttl: settings.queue_ttl }
 }
 
+/// The mail of one agent, for a thread that cannot have its tools otherwise.
+#[derive(Debug, Clone)]
+pub struct AgentMail {
+    /// The settings.
+    pub settings: Settings,
+    /// Where things are kept.
+    pub home: Home,
+    /// Where it was started.
+    pub own_directory: PathBuf,
+    /// The client's Claude Code session, if it has one.
+    pub claude_session: Option<String>,
+}
+
+impl AgentMail {
+    /// Serves the tools of this agent on a pair of pipes until the other side leaves.
+    pub async fn run<R, W>(self, agent: &str, reader: R, writer: W) -> Result<(), ServeError>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        let AgentMail { settings, home, own_directory, claude_session } = self;
+        let dir = home.team(&settings.team);
+        let id = AgentId::parse(agent).map_err(|error| ServeError::NoAgent(error.to_string()))?;
+        let record = Record::load(&dir, &id).map_err(ServeError::NoAgent)?;
+        let record = record.ok_or_else(|| ServeError::NoAgent(format!("the team {} has no {id}", settings.team)))?;
+        let teams = teams(&home, &settings, own_directory, claude_session);
+        let journal = Journal::open(&home, &settings.team);
+        let office = Office::new(teams, dir, settings.lead.clone(), journal.clone());
+        let caller = Caller { agent: id, name: record.identity };
+        let served = attend(AgentServer::new(AgentTools::new(office, None), caller), Door::open(reader, writer)).await;
+        tokio::task::spawn_blocking(move || journal.close()).await.ok();
+        served
+    }
+}
+
+fn teams(home: &Home, settings: &Settings, cwd: PathBuf, session_id: Option<String>) -> Teams {
+    Teams::open(TeamsSetup {
+        home: home.clone(),
+        team: settings.team.clone(),
+        is_named: settings.team_is_named,
+        lead: settings.lead.clone(),
+        cwd,
+        session_id,
+    })
+}
+
+/// Our own program as a server of the agents' tools, for threads that cannot have them otherwise.
+fn agent_tools(home: &Home, settings: &Settings, claude_session: Option<&str>) -> Option<McpServer> {
+    let command = std::env::current_exe().ok()?.to_str()?.to_owned();
+    let env = [
+        ("ATM_HOME", Some(home.root().to_str()?)),
+        ("ATM_TEAM", Some(settings.team.as_str())),
+        ("ATM_AGENT_MCP_LEAD", Some(settings.lead.as_str())),
+        ("CLAUDE_CODE_SESSION_ID", claude_session),
+    ];
+    let set = |(name, value): (&str, Option<&str>)| Some((name.to_owned(), value?.to_owned()));
+    let env = env.into_iter().filter_map(set).collect();
+    Some(McpServer { command, args: vec!["agent-tools".to_owned()], env })
+}
+
 /// How the settings let mail be brought.
 fn mail_rules(settings: &Settings) -> MailRules {
     let mail = settings.mail.clone();
@@ -131,7 +191,7 @@ fn default_name() -> AgentName {
     AgentName::parse("codex").expect("codex keeps the rule of names")
 }
 
-async fn attend(server: Server, door: Door) -> Result<(), ServeError> {
+async fn attend(server: impl Service<RoleServer>, door: Door) -> Result<(), ServeError> {
     match serve_server(server, door).await {
         Ok(running) => {
             running.waiting().await.ok();

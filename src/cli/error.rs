@@ -49,6 +49,9 @@ impl CliError {
             CliError::Serve(ServeError::Resume(_)) => {
                 Some("start without --resume; agent_sessions lists who can be continued")
             }
+            CliError::Serve(ServeError::NoAgent(_)) => {
+                Some("this command is started by Codex for an agent; there is no need to start it by hand")
+            }
             CliError::Serve(ServeError::Handshake(_)) => Some(
                 "this command speaks MCP on stdin and stdout; it is started by a client: claude mcp add codex -- atm-agent-mcp serve",
             ),

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod agent_tools;
 mod config;
 mod demo;
 pub mod error;
@@ -30,6 +31,8 @@ enum Command {
     Queue(queue::Args),
     Config(config::Args),
     Demo(demo::Args),
+    #[command(hide = true)]
+    AgentTools(agent_tools::Args),
 }
 
 /// Runs the program.
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
             Command::Queue(args) => runtime.block_on(queue::run(args)),
             Command::Config(args) => config::run(&args),
             Command::Demo(args) => runtime.block_on(demo::run(args)),
+            Command::AgentTools(args) => runtime.block_on(agent_tools::run(args)),
         };
         // A thread that waits for stdin waits for ever.
         runtime.shutdown_background();

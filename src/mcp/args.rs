@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use rmcp::model::JsonObject;
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
-use schemars::transform::transform_subschemas;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -13,6 +11,7 @@ use serde_json::{Map, Value};
 use super::error::ToolError;
 use crate::ids::{AgentId, AgentName, ThreadId};
 use crate::session::Who;
+use crate::tools::object_schema;
 
 /// The longest text that goes into a turn, in characters. Codex refuses more (0.144.6 and 0.169.0: 1,048,576).
 pub const PROMPT_MAX: usize = 1024 * 1024;
@@ -217,36 +216,9 @@ pub fn unknown(what: &str, id: &str) -> ToolError {
     ToolError::new("SESSION_NOT_FOUND", format!("Session not found for {what}: {shown}"))
 }
 
-/// The schema of an argument type, in the plain form that every client takes: no references, no null.
+/// The schema of an argument type.
 pub fn schema<T: JsonSchema>() -> Arc<JsonObject> {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.meta_schema = None;
-        settings.inline_subschemas = true;
-    });
-    let settings = settings.with_transform(plain as fn(&mut schemars::Schema));
-    let schema = settings.into_generator().into_root_schema_for::<T>();
-    match schema.to_value() {
-        Value::Object(mut object) => {
-            object.remove("title");
-            object.remove("description");
-            Arc::new(object)
-        }
-        _ => Arc::default(),
-    }
-}
-
-/// An argument that may be left out need not also be null.
-fn plain(schema: &mut schemars::Schema) {
-    if let Some(Value::Array(types)) = schema.get_mut("type") {
-        types.retain(|kind| kind != "null");
-        if let [one] = types.as_slice() {
-            let one = one.clone();
-            schema.insert("type".into(), one);
-        }
-    }
-    schema.remove("default");
-    schema.remove("format");
-    transform_subschemas(&mut plain, schema);
+    Arc::new(object_schema::<T>())
 }
 
 #[cfg(test)]

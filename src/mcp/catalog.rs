@@ -5,13 +5,16 @@ use std::sync::Arc;
 use rmcp::model::{JsonObject, MetaObject, Tool, ToolAnnotations};
 use serde_json::json;
 
+use crate::tools::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs};
+
 use super::args::{AgentArgs, CodexArgs, ReadArgs, ReplyArgs, SessionsArgs, StatusArgs, SteerArgs, WaitArgs, schema};
 
 /// What the server says of itself to the client's model.
 pub const INSTRUCTIONS: &str = "Runs a team of OpenAI Codex agents. `codex` starts an agent and returns its answer; \
 `codex-reply` gives it the next prompt. Several agents at once: start each with background=true, then collect results \
 with agent_wait (calls of one turn are often run one after another, so without background the second waits for the \
-first). agent_steer tells a working agent something. agent_sessions lists the agents, those of earlier runs included; all of them can be continued.";
+first). agent_steer tells a working agent something. atm_send and \
+atm_read are the team's mail: agents, you and Claude Code members write to each other by name. agent_sessions lists the agents, those of earlier runs included; all of them can be continued.";
 
 /// The tools, in a fixed order.
 pub fn tools() -> Vec<Tool> {
@@ -96,7 +99,61 @@ pub fn tools() -> Vec<Tool> {
             ),
             "Close an agent",
         ),
+        writing(
+            Tool::new(
+                "atm_send",
+                "Write to a member of the team: an agent of this server or of another, or a Claude Code member. Agents are \
+                 told when they are idle; a message that begins with [urgent] joins what they do. Returns the message id \
+                 and whether the recipient is there.",
+                with_identity(schema::<SendArgs>()),
+            ),
+            "Send mail",
+        ),
+        writing(
+            Tool::new(
+                "atm_broadcast",
+                "Write to every member of the team, at most once a minute and to 20 members. Prefer atm_send.",
+                with_identity(schema::<BroadcastArgs>()),
+            ),
+            "Send mail to everybody",
+        ),
+        large(
+            Tool::new(
+                "atm_read",
+                "Read your mail, and mark it read: what is unread, or with all what was read too; with sent, what became of \
+                 what you sent.",
+                with_identity(schema::<ReadMailArgs>()),
+            )
+            .with_title("Read mail")
+            .with_annotations(ToolAnnotations::from_raw(None, Some(false), Some(false), Some(false), Some(false))),
+        ),
+        reading(
+            Tool::new(
+                "atm_pending_count",
+                "How many messages are unread.",
+                with_identity(schema::<Nothing>()),
+            ),
+            "Count mail",
+        ),
     ]
+}
+
+fn writing(tool: Tool, title: &str) -> Tool {
+    let annotations = ToolAnnotations::from_raw(None, Some(false), Some(false), Some(false), Some(true));
+    tool.with_title(title).with_annotations(annotations)
+}
+
+/// Every tool of mail takes it.
+fn with_identity(mut schema: Arc<JsonObject>) -> Arc<JsonObject> {
+    let identity = json!({
+        "type": "string",
+        "description": "Speak as one of the agents of this server, by its name. Left out, you speak as yourself."
+    });
+    let properties = Arc::make_mut(&mut schema).entry("properties").or_insert_with(|| json!({}));
+    if let Some(properties) = properties.as_object_mut() {
+        properties.insert("identity".to_owned(), identity);
+    }
+    schema
 }
 
 fn turn_tool(name: &'static str, title: &str, description: &'static str, input: Arc<JsonObject>) -> Tool {
@@ -181,6 +238,6 @@ mod tests {
             .filter(|tool| tool.annotations.as_ref().is_some_and(|a| a.read_only_hint == Some(true)))
             .map(|tool| tool.name)
             .collect();
-        assert_eq!(reading, ["agent_wait", "agent_sessions", "agent_status", "agent_read"]);
+        assert_eq!(reading, ["agent_wait", "agent_sessions", "agent_status", "agent_read", "atm_pending_count"]);
     }
 }

@@ -3,6 +3,7 @@
 //! rmcp speaks the protocol; this room says which tools there are and what they do. It knows sessions, and neither
 //! Codex nor files.
 
+mod agent;
 pub mod args;
 pub mod catalog;
 pub mod door;
@@ -12,5 +13,6 @@ pub mod result;
 pub mod server;
 mod tools;
 
+pub use agent::AgentServer;
 pub use door::Door;
 pub use server::Server;

@@ -17,6 +17,7 @@ use super::tools;
 use crate::config::Settings;
 use crate::queue::Queues;
 use crate::session::Roster;
+use crate::tools::Office;
 
 /// How long the client may take to tell its roots.
 const ROOTS: Duration = Duration::from_secs(2);
@@ -31,6 +32,7 @@ pub struct Server {
 pub(super) struct Shared {
     pub(super) roster: Arc<Roster>,
     pub(super) queues: Queues,
+    pub(super) office: Office,
     pub(super) settings: Settings,
     pub(super) started: Instant,
     own_directory: PathBuf,
@@ -39,12 +41,20 @@ pub(super) struct Shared {
 }
 
 impl Server {
-    /// A server of these agents.
-    pub fn new(roster: Arc<Roster>, queues: Queues, settings: Settings, own_directory: PathBuf) -> Server {
+    /// A server of these agents, with their queues and their mail.
+    pub fn new(
+        roster: Arc<Roster>,
+        queues: Queues,
+        office: Office,
+        settings: Settings,
+        own_directory: PathBuf,
+    ) -> Server {
         let tools = catalog::tools();
         let started = Instant::now();
         let client_root = OnceCell::new();
-        Server { shared: Arc::new(Shared { roster, queues, settings, started, own_directory, client_root, tools }) }
+        Server {
+            shared: Arc::new(Shared { roster, queues, office, settings, started, own_directory, client_root, tools }),
+        }
     }
 }
 

@@ -60,7 +60,7 @@ async fn whatever_codex_asks_is_declined_at_once_and_the_result_says_so() {
         { "ask": ["item/permissions/requestApproval", { "itemId": "3", "reason": "network" }] },
         { "ask": ["item/tool/requestUserInput", { "itemId": "4", "questions": [{ "id": "q", "question": "Which?" }] }] },
         { "ask": ["mcpServer/elicitation/request", { "serverName": "mail", "mode": "form", "message": "May I?" }] },
-        { "ask": ["item/tool/call", { "callId": "6", "namespace": null, "tool": "send", "arguments": {} }] },
+        { "ask": ["item/tool/call", { "callId": "6", "namespace": null, "tool": "fly", "arguments": {} }] },
         { "ask": ["execCommandApproval", { "conversationId": "", "callId": "7", "command": ["rm", "x"], "cwd": "/" }] },
         { "ask": ["item/tarot/read", { "card": "fool" }] },
         { "say": "done" }
@@ -71,8 +71,7 @@ async fn whatever_codex_asks_is_declined_at_once_and_the_result_says_so() {
     assert_eq!(result["content"], "done");
 
     let mut codex = stage.codex().await;
-    let text =
-        json!([{ "type": "inputText", "text": "Error: There is no tool send: this server gives its agents none." }]);
+    let text = json!([{ "type": "inputText", "text": "Error: There is no tool fly. Those of atm: send, read, broadcast, pending_count." }]);
     let answers = [
         (1, json!({ "decision": "decline" })),
         (2, json!({ "decision": "decline" })),

@@ -37,7 +37,7 @@ impl Scene {
         self.post("tests").send(&MemberName::parse(to).unwrap(), &[draft]).unwrap();
     }
 
-    fn inbox(&self, team: &str, of: &str) -> Vec<Message> {
+    pub(crate) fn inbox(&self, team: &str, of: &str) -> Vec<Message> {
         let filter = Filter { which: Which::All, ..Filter::default() };
         self.post(team).read(&MemberName::parse(of).unwrap(), &filter).unwrap().messages
     }
@@ -56,7 +56,7 @@ impl Scene {
         }
     }
 
-    fn members(&self, team: &str) -> Vec<String> {
+    pub(crate) fn members(&self, team: &str) -> Vec<String> {
         self.post(team).roster().unwrap().into_iter().map(|member| member.name).collect()
     }
 
@@ -85,7 +85,7 @@ async fn world(stage: Stage) -> (Scene, Gate) {
 }
 
 /// Asks until it is so; mail tells nobody.
-async fn until(server: &Server, is_so: impl Fn() -> bool) {
+pub(crate) async fn until(server: &Server, is_so: impl Fn() -> bool) {
     while !is_so() {
         server.ping().await;
     }

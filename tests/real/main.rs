@@ -29,6 +29,7 @@ mod context;
 mod crash;
 mod letters;
 mod limits;
+mod post;
 mod protocol;
 mod queue;
 mod restart;

@@ -32,7 +32,7 @@ on_each_codex! {
 }
 
 /// A model with one tool, in which it writes JavaScript; in the catalogs of both versions.
-const CODE_MODE: &str = "gpt-5.6-terra";
+pub(crate) const CODE_MODE: &str = "gpt-5.6-terra";
 
 /// The agents of one server, without its client.
 struct Agents {

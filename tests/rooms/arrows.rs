@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may name. A new arrow is a decision: change it here, in `src/lib.rs` and in
 /// `docs/architecture.md`, in a commit of its own.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("ids", &[]),
     ("policy", &[]),
     ("repo", &[]),
@@ -21,11 +21,12 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("config", &["ids", "home", "policy", "repo"]),
     ("codex", &["rpc", "ids", "home", "policy"]),
     ("session", &["codex", "ids", "home", "repo", "steps"]),
+    ("tools", &["mail", "session", "journal", "home", "ids"]),
     ("courier", &["session", "queue", "mail", "journal", "home", "ids", "plain", "steps", "watch"]),
-    ("mcp", &["session", "queue", "ids", "config", "policy"]),
-    ("serve", &["mcp", "courier", "session", "queue", "mail", "journal", "codex", "config", "home", "ids"]),
+    ("mcp", &["session", "queue", "tools", "ids", "config", "policy"]),
+    ("serve", &["mcp", "courier", "tools", "session", "queue", "mail", "journal", "codex", "config", "home", "ids"]),
     ("demo", &["codex", "demo::model"]),
-    ("cli", &["serve", "plain", "demo", "session", "queue", "config", "home", "ids"]),
+    ("cli", &["serve", "tools", "plain", "demo", "session", "queue", "config", "home", "ids"]),
 ];
 
 /// Files that hold rules only: no runtime, no clock, no IO.

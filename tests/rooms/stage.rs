@@ -8,10 +8,13 @@ use atm_agent_mcp::config::{self, ServeFlags, Sources};
 use atm_agent_mcp::courier::Courier;
 use atm_agent_mcp::home::Home;
 use atm_agent_mcp::ids::AgentName;
+use atm_agent_mcp::journal::Journal;
+use atm_agent_mcp::mail::{Teams, TeamsSetup};
 use atm_agent_mcp::mcp::{Door, Server};
 use atm_agent_mcp::queue::{Limits, Queues};
 use atm_agent_mcp::rpc::Connection;
 use atm_agent_mcp::session::{Roster, Setup, Toolbox};
+use atm_agent_mcp::tools::Office;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
 
@@ -62,7 +65,17 @@ impl Stage {
         let queues = Queues::new(home.team(&settings.team), Limits::default());
         let courier = Courier::start(roster.clone(), queues.clone(), None, settings.request_timeout);
         let team = queues.clone();
-        let server = Server::new(roster, queues, settings, dir.path().to_owned());
+        let teams = Teams::open(TeamsSetup {
+            home: home.clone(),
+            team: settings.team.clone(),
+            is_named: false,
+            lead: settings.lead.clone(),
+            cwd: dir.path().to_owned(),
+            session_id: None,
+        });
+        let journal = Journal::open(&home, &settings.team);
+        let office = Office::new(teams, home.team(&settings.team), settings.lead.clone(), journal);
+        let server = Server::new(roster, queues, office, settings, dir.path().to_owned());
         let ((client_end, server_in), (server_out, client_in)) =
             (tokio::io::duplex(1 << 20), tokio::io::duplex(1 << 20));
         tokio::spawn(async move {

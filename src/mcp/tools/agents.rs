@@ -225,7 +225,7 @@ fn line(agent: &Value) -> String {
     )
 }
 
-pub(super) fn structured(text: String, value: Value) -> CallToolResult {
+pub(in crate::mcp) fn structured(text: String, value: Value) -> CallToolResult {
     let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
     result.structured_content = Some(value);
     result

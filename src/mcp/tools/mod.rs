@@ -2,12 +2,14 @@
 
 mod agents;
 mod codex;
+mod mail;
 mod read;
 mod steer;
 mod wait;
 
 use std::sync::Arc;
 
+pub(super) use agents::structured;
 use rmcp::RoleServer;
 use rmcp::model::{CallToolResult, JsonObject};
 use rmcp::service::RequestContext;
@@ -33,6 +35,10 @@ pub(super) async fn call(
         "agent_steer" => steer::steer(shared, parse(arguments)?, context).await,
         "agent_interrupt" => agents::interrupt(shared, &parse(arguments)?).await,
         "agent_close" => agents::close(shared, &parse(arguments)?).await,
+        "atm_send" => mail::send(shared, arguments).await,
+        "atm_broadcast" => mail::broadcast(shared, arguments).await,
+        "atm_read" => mail::read(shared, arguments).await,
+        "atm_pending_count" => mail::pending_count(shared, arguments).await,
         unknown => {
             let known: Vec<&str> = shared.tools.iter().map(|tool| &*tool.name).collect();
             let message = format!("Unknown tool '{}'. The tools are: {}.", shown(unknown), known.join(", "));

@@ -1,0 +1,98 @@
+//! The agents' own counter: the thread says who speaks, and no argument does.
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use super::args::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs, object_schema, parse};
+use super::office::{Answer, Office, Speaker};
+use super::refusal::Refusal;
+use crate::session::{Caller, McpServer, Tool, ToolResult, Toolbox, Tools};
+
+/// What an agent is told of them at its start.
+const INTRODUCTION: &str = "You are a member of a team. With the tools `send`, `read`, `broadcast` and `pending_count` of \
+`atm` you write to its members and read your mail; mail to you is also shown to you when you are idle. Mail is from your \
+colleagues, not from your user.";
+
+/// The tools of mail, for agents.
+#[derive(Debug)]
+pub struct AgentTools {
+    office: Office,
+    tools: Tools,
+    server: Option<McpServer>,
+}
+
+impl AgentTools {
+    /// Those of this office. `server` has them too, for a thread that cannot have them otherwise; it is told whose they are
+    /// by the variable [`AgentTools::AGENT`].
+    pub fn new(office: Office, server: Option<McpServer>) -> AgentTools {
+        AgentTools { office, tools: tools(), server }
+    }
+
+    /// The variable that tells such a server for which agent it speaks.
+    pub const AGENT: &str = "ATM_AGENT_MCP_SPEAKS_AS";
+
+    /// Calls a tool as this agent.
+    pub async fn run(&self, caller: Caller, tool: &str, arguments: Value) -> Result<Answer, Refusal> {
+        let speaker = Speaker::Agent(caller);
+        match tool {
+            "send" => self.office.send(&speaker, parse::<SendArgs>(arguments)?).await,
+            "read" => self.office.read(&speaker, parse::<ReadMailArgs>(arguments)?).await,
+            "broadcast" => self.office.broadcast(&speaker, parse::<BroadcastArgs>(arguments)?).await,
+            "pending_count" => {
+                let Nothing {} = parse(arguments)?;
+                self.office.pending_count(&speaker).await
+            }
+            unknown => Err(Refusal::argument(format!("there is no tool {unknown}"))),
+        }
+    }
+}
+
+impl Toolbox for AgentTools {
+    fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    fn introduction(&self) -> Option<&str> {
+        Some(INTRODUCTION)
+    }
+
+    fn server(&self, caller: &Caller) -> Option<McpServer> {
+        let McpServer { command, args, mut env } = self.server.clone()?;
+        env.extend(BTreeMap::from([(AgentTools::AGENT.to_owned(), caller.agent.to_string())]));
+        Some(McpServer { command, args, env })
+    }
+
+    fn call<'a>(&'a self, caller: Caller, tool: &'a str, arguments: Value) -> BoxFuture<'a, ToolResult> {
+        let called = async move { self.run(caller, tool, arguments).await };
+        called.map(|done| done.map(|answer| answer.text).map_err(|refusal| refusal.message)).boxed()
+    }
+}
+
+fn tools() -> Tools {
+    let tool = |name: &str, description: &str, schema| Tool {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        input_schema: Value::Object(schema),
+    };
+    Tools {
+        name: "atm".to_owned(),
+        description: "The mail of your team.".to_owned(),
+        tools: vec![
+            tool("send", "Write to a member of your team. It comes from you.", object_schema::<SendArgs>()),
+            tool(
+                "read",
+                "Read your mail: what is unread, or with all what was read too; with sent, what became of what you sent.",
+                object_schema::<ReadMailArgs>(),
+            ),
+            tool(
+                "broadcast",
+                "Write to every member of your team, at most once a minute.",
+                object_schema::<BroadcastArgs>(),
+            ),
+            tool("pending_count", "How many messages you have not read.", object_schema::<Nothing>()),
+        ],
+    }
+}

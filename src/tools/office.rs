@@ -1,0 +1,267 @@
+//! What the members of a team can have done with its mail.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::args::{BroadcastArgs, SendArgs};
+use super::people::{self, Presence};
+use super::refusal::Refusal;
+use crate::home::TeamDir;
+use crate::ids::{Address, AgentName, MemberName, TeamName};
+use crate::journal::{Entry, Journal};
+use crate::mail::frame::is_urgent;
+use crate::mail::{Activity, Copy, Draft, Ledger, MailError, Post, SentLine, Teams, Urgency};
+use crate::session::{Caller, Record};
+
+/// How often somebody may write to everybody.
+const BROADCAST_EVERY: Duration = Duration::from_secs(60);
+/// To how many at once.
+const BROADCAST_MAX: usize = 20;
+/// How long a summary may be, in characters.
+const SUMMARY_MAX: usize = 200;
+
+/// Who speaks; the counter knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Speaker {
+    /// The client.
+    Lead,
+    /// The agent whose thread it is.
+    Agent(Caller),
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// For a model.
+    pub text: String,
+    /// The same for a program.
+    pub value: Value,
+}
+
+/// The team's post office; clones share it.
+#[derive(Clone)]
+pub struct Office {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) teams: Teams,
+    pub(super) dir: TeamDir,
+    lead: AgentName,
+    journal: Journal,
+    pub(super) ledger: Ledger,
+    broadcasts: Mutex<HashMap<String, Instant>>,
+}
+
+impl fmt::Debug for Office {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Office").field("teams", &self.inner.teams).finish_non_exhaustive()
+    }
+}
+
+impl Office {
+    /// That of these teams; records and what else is kept is in `dir`.
+    pub fn new(teams: Teams, dir: TeamDir, lead: AgentName, journal: Journal) -> Office {
+        let (ledger, broadcasts) = (Ledger::of(&dir), Mutex::default());
+        Office { inner: Arc::new(Inner { teams, dir, lead, journal, ledger, broadcasts }) }
+    }
+
+    /// What the client is called.
+    pub fn lead(&self) -> &AgentName {
+        &self.inner.lead
+    }
+
+    /// Sends a message to one member.
+    pub async fn send(&self, speaker: &Speaker, args: SendArgs) -> Result<Answer, Refusal> {
+        let to = args.to.clone().unwrap_or_default();
+        let text = args.message.clone().unwrap_or_default();
+        let (inner, from) = (self.inner.clone(), self.inner.name(speaker));
+        let sent = off_the_loop(move || inner.send(&from, &args)).await;
+        let id = sent.as_ref().ok().and_then(|answer| answer.value["message_id"].as_str().map(str::to_owned));
+        self.inner.note(speaker, "send", Some(&to), id.as_deref(), Some(&text), &sent);
+        sent
+    }
+
+    /// Sends a message to every other member of a team.
+    pub async fn broadcast(&self, speaker: &Speaker, args: BroadcastArgs) -> Result<Answer, Refusal> {
+        let text = args.message.clone().unwrap_or_default();
+        let (inner, from) = (self.inner.clone(), self.inner.name(speaker));
+        let sent = off_the_loop(move || inner.broadcast(&from, &args)).await;
+        self.inner.note(speaker, "broadcast", None, None, Some(&text), &sent);
+        sent
+    }
+}
+
+impl Inner {
+    pub(super) fn name(&self, speaker: &Speaker) -> MemberName {
+        MemberName::from(match speaker {
+            Speaker::Lead => &self.lead,
+            Speaker::Agent(caller) => &caller.name,
+        })
+    }
+
+    pub(super) fn note(
+        &self,
+        speaker: &Speaker,
+        action: &str,
+        to: Option<&str>,
+        id: Option<&str>,
+        text: Option<&str>,
+        done: &Result<Answer, Refusal>,
+    ) {
+        let who = self.name(speaker);
+        let result = done.as_ref().map_or_else(|refusal| refusal.message.as_str(), |answer| answer.text.as_str());
+        let agent = matches!(speaker, Speaker::Agent(_)).then_some(who.as_str());
+        self.journal.note(Entry { agent, who: who.as_str(), action, to, id, text, result });
+    }
+
+    fn send(&self, from: &MemberName, args: &SendArgs) -> Result<Answer, Refusal> {
+        let to = wanted(args.to.as_deref(), "to", "name a member of the team")?;
+        let to = Address::parse(to).map_err(|error| Refusal::argument(format!("argument to: {error}")))?;
+        let text = wanted(args.message.as_deref(), "message", "say something")?;
+        let own = self.teams.own().team();
+        let found = match to.team.as_ref().is_none_or(|team| team == own) {
+            true => people::agent(&self.dir, &to.name)?,
+            false => None,
+        };
+        let (closed, agent): (Option<Record>, Option<Record>) =
+            if found.as_ref().is_some_and(|record| record.closed) { (found, None) } else { (None, found) };
+        if to.name == *from && to.team.as_ref().is_none_or(|team| team == own) {
+            return Err(MailError::Oneself(to.name).into());
+        }
+        let post = self.teams.route(&to, agent.is_some())?;
+        // Somebody else may be called as it was.
+        if let Some(Record { agent_id, .. }) = closed
+            && let Some(member) = post.roster()?.into_iter().find(|member| member.name == to.name.as_str())
+            && member.ours.is_some_and(|ours| ours.agent_id == agent_id)
+        {
+            let why = format!("{} was closed: continue it with codex {{\"agent_id\": \"{agent_id}\"}} first", to.name);
+            return Err(Refusal::new("UNKNOWN_RECIPIENT", why));
+        }
+        let presence = Presence::of(agent.as_ref(), &self.dir);
+        if let Some(record) = &agent
+            && post.team() == own
+            && presence == Presence::Away
+            && !post.roster()?.iter().any(|member| member.name == to.name.as_str())
+        {
+            post.join(&people::as_member(record))?;
+            post.set_active(&record.agent_id, Activity::Idle)?;
+        }
+        let draft = self.draft(from, &*post, text, args.summary.as_deref());
+        let sent = post.send(&to.name, std::slice::from_ref(&draft)).map_err(|error| match error {
+            MailError::UnknownRecipient { to, team, .. } if team == *own || Some(&team) == self.session_team() => {
+                let known = people::known(&self.teams, &self.dir, from.as_str());
+                Refusal::new("UNKNOWN_RECIPIENT", format!("there is no {to} to write to; {known}"))
+            }
+            other => other.into(),
+        })?;
+        let id = sent.ids.into_iter().next().ok_or_else(|| Refusal::new("FILES", "nothing was written"))?;
+        let line = SentLine::now(id.clone(), &draft.from, to.name.to_string(), post.team().clone(), text);
+        self.ledger.sent(std::slice::from_ref(&line));
+        let aside =
+            sent.set_aside.map(|path| format!(" Its inbox was broken; what stood there is now {}.", path.display()));
+        let said = format!("Sent to {}, which {}.{}", to.name, presence.outlook(), aside.unwrap_or_default());
+        let value = json!({
+            "message_id": id, "to": to.name, "team": post.team(), "recipient": presence.word(), "content": said,
+        });
+        Ok(Answer { text: said, value })
+    }
+
+    fn broadcast(&self, from: &MemberName, args: &BroadcastArgs) -> Result<Answer, Refusal> {
+        let text = wanted(args.message.as_deref(), "message", "say something")?;
+        let post = match &args.team {
+            Some(team) => {
+                let team =
+                    TeamName::parse(team).map_err(|error| Refusal::argument(format!("argument team: {error}")))?;
+                let anybody = Address { name: from.clone(), team: Some(team) };
+                self.teams.route(&anybody, false)?
+            }
+            None => match self.teams.session() {
+                Some(session) => session.clone(),
+                None => self.teams.own().clone(),
+            },
+        };
+        let others = post.roster()?.iter().filter(|member| member.name != from.as_str()).count();
+        if others > BROADCAST_MAX {
+            return Err(Refusal::new(
+                "RATE_LIMITED",
+                format!("{others} would be written to, at most {BROADCAST_MAX} may be: send to those whom it concerns"),
+            ));
+        }
+        if others == 0 {
+            let known = people::known(&self.teams, &self.dir, from.as_str());
+            return Err(Refusal::new(
+                "UNKNOWN_RECIPIENT",
+                format!("the team {} has nobody else; {known}", post.team()),
+            ));
+        }
+        self.not_too_often(from)?;
+        let draft = self.draft(from, &*post, text, args.summary.as_deref());
+        let copies = post.broadcast(&draft)?;
+        let line = |copy: &Copy| {
+            let id = copy.sent.as_ref().ok()?.ids.first()?.clone();
+            Some(SentLine::now(id, &draft.from, copy.to.clone(), post.team().clone(), text))
+        };
+        let lines: Vec<SentLine> = copies.iter().filter_map(line).collect();
+        self.ledger.sent(&lines);
+        let failed: Vec<String> =
+            copies.iter().filter_map(|copy| Some(format!("{}: {}", copy.to, copy.sent.as_ref().err()?))).collect();
+        let sent: Vec<&str> = lines.iter().map(|line| line.to.as_str()).collect();
+        let but = if failed.is_empty() { String::new() } else { format!(" Not to {}.", failed.join("; ")) };
+        let said = format!("Sent to {} of the team {}: {}.{but}", sent.len(), post.team(), sent.join(", "));
+        let value = json!({ "sent": lines.iter().map(|line| json!({"to": line.to, "message_id": line.id})).collect::<Vec<_>>(),
+            "failed": failed, "team": post.team(), "content": said });
+        Ok(Answer { text: said, value })
+    }
+
+    fn not_too_often(&self, from: &MemberName) -> Result<(), Refusal> {
+        let mut broadcasts = self.broadcasts.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(left) = broadcasts.get(from.as_str()).and_then(|last| BROADCAST_EVERY.checked_sub(now - *last))
+            && !left.is_zero()
+        {
+            let secs = left.as_secs() + 1;
+            return Err(Refusal::new(
+                "RATE_LIMITED",
+                format!("you wrote to everybody a moment ago: again in {secs} s"),
+            ));
+        }
+        broadcasts.insert(from.to_string(), now);
+        Ok(())
+    }
+
+    fn draft(&self, from: &MemberName, post: &dyn Post, text: &str, summary: Option<&str>) -> Draft {
+        let own = self.teams.own().team();
+        // Where they do not know us, they are told where we are.
+        let is_known = post.team() == own || Some(post.team()) == self.session_team();
+        Draft {
+            from: Address { name: from.clone(), team: (!is_known).then(|| own.clone()) },
+            text: text.to_owned(),
+            summary: summary.map(|summary| summary.chars().take(SUMMARY_MAX).collect()),
+            color: None,
+            urgency: if is_urgent(None, text) { Urgency::Urgent } else { Urgency::Normal },
+        }
+    }
+
+    fn session_team(&self) -> Option<&TeamName> {
+        self.teams.session().map(|session| session.team())
+    }
+}
+
+fn wanted<'a>(given: Option<&'a str>, argument: &str, what: &str) -> Result<&'a str, Refusal> {
+    given
+        .filter(|given| !given.trim().is_empty())
+        .ok_or_else(|| Refusal::argument(format!("argument {argument}: it is missing or blank; {what}")))
+}
+
+/// What reads and writes files runs on a thread of its own.
+pub(super) async fn off_the_loop<T: Send + 'static>(
+    act: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(act).await.map_err(|error| Refusal::new("INTERNAL", error.to_string()))?
+}
