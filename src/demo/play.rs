@@ -1,13 +1,13 @@
-//! The demo: two named agents of real Codex, a reply, a restart and a resume, told as a timeline.
+//! The demo: two named agents of real Codex, a reply, mail between them, a restart and a resume, told as a timeline.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rmcp::model::CallToolResult;
 use serde_json::{Value, json};
 
-use super::model::spoken;
+use super::model::{Reply, Request, spoken};
 use super::world::{Client, World};
 use crate::codex::program;
 
@@ -15,16 +15,33 @@ use crate::codex::program;
 pub async fn play(codex: Option<&Path>, out: &mut (dyn Write + Send)) -> Result<(), String> {
     let codex = program::find(codex).map_err(|error| error.to_string())?;
     let itself = std::env::current_exe().map_err(|error| format!("this program cannot find itself: {error}"))?;
-    let world = World::new(spoken).await.map_err(|error| format!("no temporary world: {error}"))?;
+    let world = World::new(script).await.map_err(|error| format!("no temporary world: {error}"))?;
     let mut stage = Stage { world, itself, codex, since: Instant::now(), out };
     stage.tell("demo", "real Codex, a scripted model on this machine, everything in a temporary directory")?;
     let played = stage.play().await;
     match &played {
-        Ok(()) => stage.tell("done", "two agents, five turns, a steer, one restart; nothing was kept")?,
+        Ok(()) => stage.tell("done", "two agents that wrote to each other, a steer, one restart; nothing was kept")?,
         Err(why) => stage.tell("failed", why)?,
     }
     played
 }
+
+/// What the model does: what it is told; to mail with a question it answers with mail.
+fn script(request: &Request) -> Reply {
+    match request.last_user_text() {
+        _ if request.last_item_is_output() => spoken(request),
+        mail if mail.contains("<atm-letter") && mail.contains(QUESTION) => {
+            Reply::call("atm.send", json!({"to": "ana", "message": ANSWER}))
+        }
+        mail if mail.contains("<atm-letter") => Reply::say("I have read it."),
+        _ => spoken(request),
+    }
+}
+
+/// How often it is looked whether mail has arrived, and how long.
+const LOOKS: (u32, Duration) = (300, Duration::from_millis(100));
+const QUESTION: &str = "Is the note ready?";
+const ANSWER: &str = "Yes, it is in note.txt.";
 
 struct Stage<'a> {
     world: World,
@@ -53,6 +70,7 @@ impl Stage<'_> {
         expect_same_thread(&ana, &again)?;
 
         self.steer(&client).await?;
+        self.mail(&client).await?;
 
         let left = client.leave().await.map_err(|error| format!("the server cannot be waited for: {error}"))?;
         self.tell("server", &format!("stopped ({left}); its Codex with it"))?;
@@ -88,6 +106,34 @@ impl Stage<'_> {
             ("delivered", Some("I was told this while I worked.")) => Ok(()),
             (status, answer) => Err(format!("the steer is {status}, the answer {answer:?}")),
         }
+    }
+
+    /// One agent writes to another with its own tool, and is answered.
+    async fn mail(&mut self, client: &Client) -> Result<(), String> {
+        let ask = format!("CALL atm.send {}", json!({"to": "ben", "message": QUESTION}));
+        self.turn(client, "codex-reply", "ana", json!({"identity": "ana", "prompt": ask})).await?;
+        for (agent, text) in [("ana", QUESTION), ("ben", ANSWER)] {
+            let fate = self.fate(client, agent, text).await?;
+            self.tell(agent, &format!("mail <- {text}"))?;
+            self.tell(agent, &format!("     -> {fate}"))?;
+        }
+        Ok(())
+    }
+
+    /// What became of mail that an agent has sent, once it is delivered.
+    async fn fate(&self, client: &Client, agent: &str, text: &str) -> Result<String, String> {
+        let (looks, pause) = LOOKS;
+        for _ in 0..looks {
+            let sent = client.call("atm_read", json!({"sent": true, "identity": agent})).await;
+            let sent = sent.map_err(|error| error.to_string())?.structured_content.unwrap_or_default();
+            let all = sent["messages"].as_array().cloned().unwrap_or_default();
+            let fate = all.iter().find(|sent| sent["begins"] == text).and_then(|sent| sent["fate"].as_str());
+            if let Some(fate) = fate.filter(|fate| fate.starts_with("delivered")) {
+                return Ok(fate.to_owned());
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Err(format!("{agent}'s mail {text:?} did not arrive"))
     }
 
     async fn open(&mut self) -> Result<Client, String> {

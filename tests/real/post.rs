@@ -14,6 +14,7 @@ on_each_codex! {
     what_became_of_a_message_can_be_asked,
     mail_to_an_agent_that_does_not_run_is_kept_for_it,
     who_cannot_be_written_to_is_told_who_can,
+    the_server_of_one_agents_tools_speaks_as_that_agent_alone,
 }
 
 /// A model whose agents say what they are told to say by `TELL name text`, take note of mail, and answer `PING`.
@@ -191,4 +192,25 @@ async fn who_cannot_be_written_to_is_told_who_can(stage: Stage) {
     assert!(huge.content().contains("2000000 bytes"), "{huge:?}");
     assert!(scene.inbox("tests", "ana").is_empty());
     scene.end(server).await;
+}
+
+async fn the_server_of_one_agents_tools_speaks_as_that_agent_alone(stage: Stage) {
+    let scene = stage.with(correspondent(false)).await;
+    let server = scene.serve(&[]).await;
+    let ana = server.call("codex", json!({"identity": "ana", "prompt": "hello"})).await.good();
+    start(&server, &scene, "ben").await;
+    let mut command = scene.program(&["agent-tools"]);
+    command.env("ATM_TEAM", "tests").env("ATM_AGENT_MCP_SPEAKS_AS", ana.text("agent_id"));
+    let tools = Server::start(command).await;
+    let sent = tools.call("send", json!({"to": "ben", "message": "by the other way"})).await.good();
+    assert_eq!(sent.text("recipient"), "running elsewhere");
+    let forged = tools.call("send", json!({"to": "ben", "message": "x", "identity": "team-lead"})).await.bad();
+    assert!(forged.content().contains("unknown field"), "{forged:?}");
+    until(&server, || scene.inbox("tests", "ben").iter().all(|mail| mail.read)).await;
+    assert_eq!(scene.inbox("tests", "ben")[0].from, "ana");
+    assert_eq!(tools.call("pending_count", json!({})).await.good()["unread"], 0);
+    tools.leave().await;
+    scene.end(server).await;
+    let nobody = scene.program(&["agent-tools"]).env("ATM_TEAM", "tests").output().await.unwrap();
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("no agent to speak for"), "{nobody:?}");
 }

@@ -210,6 +210,11 @@ impl Server {
         self.client.server().wait().await.expect("a process to wait for")
     }
 
+    /// Ends a server that has no Codex.
+    pub(crate) async fn leave(self) {
+        assert!(self.client.leave().await.expect("a server that ends").success());
+    }
+
     /// Ends the server with SIGKILL, and waits until its process is gone.
     pub(crate) async fn kill(mut self) {
         self.client.server().kill().await.expect("a process to kill");
