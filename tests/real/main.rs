@@ -29,6 +29,7 @@ mod context;
 mod crash;
 mod letters;
 mod limits;
+mod mail;
 mod post;
 mod protocol;
 mod queue;

@@ -4,10 +4,11 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::process::{Command, ExitCode};
 
-use crate::npm::{CODEX, INSPECTOR, Version};
+use crate::npm::{CODEX, INSPECTOR, PROPER_LOCKFILE, Version};
 use crate::run::{answers, run};
 use crate::workspace::Workspace;
 
+mod crates;
 mod npm;
 mod run;
 mod workspace;
@@ -35,6 +36,10 @@ const NEWEST: &str = "0.169.0";
 /// The MCP client that the tests call the server with.
 const INSPECTOR_VERSION: &str = "2.12.0";
 
+/// The lock of the other writer of mail, and the program that is another one.
+const PROPER_LOCKFILE_VERSION: &str = "4.1.2";
+const ATM_VERSION: &str = "0.14.0";
+
 /// The benchmarks, in the order in which cargo runs them.
 const BENCHES: [&str; 2] = ["overhead", "queue"];
 
@@ -43,6 +48,10 @@ const CODEX_DIR: &str = "ATM_TEST_CODEX_DIR";
 
 /// Where the tests find the MCP client.
 const INSPECTOR_BIN: &str = "ATM_TEST_INSPECTOR";
+
+/// Where the tests find proper-lockfile and atm.
+const PROPER_LOCKFILE_DIR: &str = "ATM_TEST_PROPER_LOCKFILE";
+const ATM_BIN: &str = "ATM_TEST_ATM";
 
 #[derive(Debug, PartialEq)]
 enum Task {
@@ -140,6 +149,9 @@ fn demo(workspace: &Workspace, args: &[OsString]) -> Outcome {
 fn test(workspace: &Workspace, args: &[OsString]) -> Outcome {
     install(workspace, &pinned())?;
     let inspector = INSPECTOR.install(&workspace.inspector_dir(), &Version::pinned(INSPECTOR_VERSION))?;
+    let lockfile = Version::pinned(PROPER_LOCKFILE_VERSION);
+    let lockfile = PROPER_LOCKFILE.install(&workspace.installed("proper-lockfile"), &lockfile)?;
+    let atm = crates::install_atm(workspace, ATM_VERSION)?;
     let runner: &[&str] = if answers(workspace.cargo().args(["nextest", "--version"])) {
         &["nextest", "run"]
     } else {
@@ -148,6 +160,7 @@ fn test(workspace: &Workspace, args: &[OsString]) -> Outcome {
     };
     let mut tests = workspace.cargo();
     tests.env(CODEX_DIR, workspace.codex_dir()).env(INSPECTOR_BIN, inspector);
+    tests.env(PROPER_LOCKFILE_DIR, lockfile).env(ATM_BIN, atm);
     tests.args(runner).args(["--workspace", "--no-fail-fast"]).args(args);
     run(&mut tests)
 }

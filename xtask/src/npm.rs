@@ -1,6 +1,6 @@
-//! Installs programs from npm that the tests run, each version once.
+//! Installs from npm what the tests run, each version once.
 //!
-//! A version is installed into a directory beside its own, asked for its `--version`, marked, and only then renamed
+//! A version is installed into a directory beside its own, asked for its version, marked, and only then renamed
 //! into place. An install that was cut short leaves no mark, and is done again.
 
 use std::env;
@@ -14,21 +14,34 @@ use std::process::Command;
 use crate::Error;
 use crate::run::{last_lines, output};
 
-/// A program that comes as an npm package.
+/// An npm package.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Package {
     /// What a person calls it.
     pub(crate) title: &'static str,
     name: &'static str,
-    bin: &'static str,
+    kind: Kind,
+}
+
+/// What is in a package for us.
+#[derive(Debug, PartialEq)]
+enum Kind {
+    /// A program of this name.
+    Program(&'static str),
+    /// Something that programs load.
+    Library,
 }
 
 /// Codex itself.
-pub(crate) const CODEX: Package = Package { title: "Codex", name: "@openai/codex", bin: "codex" };
+pub(crate) const CODEX: Package = Package { title: "Codex", name: "@openai/codex", kind: Kind::Program("codex") };
 
 /// The protocol's own client for the command line.
 pub(crate) const INSPECTOR: Package =
-    Package { title: "MCP Inspector", name: "@modelcontextprotocol/inspector", bin: "mcp-inspector" };
+    Package { title: "MCP Inspector", name: "@modelcontextprotocol/inspector", kind: Kind::Program("mcp-inspector") };
+
+/// The lock that Claude Code's own is like.
+pub(crate) const PROPER_LOCKFILE: Package =
+    Package { title: "proper-lockfile", name: "proper-lockfile", kind: Kind::Library };
 
 /// Written last: where it stands, the install is whole.
 const MARK: &str = "installed";
@@ -72,7 +85,7 @@ impl fmt::Display for Version {
 }
 
 impl Package {
-    /// Sees to it that the version is installed under `dir`, and says where its program is.
+    /// Sees to it that the version is installed under `dir`, and says where its program is, or else the package.
     pub(crate) fn install(&self, dir: &Path, version: &Version) -> Result<PathBuf, Error> {
         let home = dir.join(version.to_string());
         if !home.join(MARK).exists() {
@@ -87,14 +100,14 @@ impl Package {
                 })?;
             }
         }
-        Ok(self.program(&home))
+        Ok(self.place(&home))
     }
 
     fn install_in(&self, part: &Path, version: &Version) -> Result<(), Error> {
         remove(part)?;
         fs::create_dir(part).map_err(|e| at(part, &e))?;
         self.npm_install(part, version)?;
-        self.check(&self.program(part), version)?;
+        self.check(&self.place(part), version)?;
         fs::write(part.join(MARK), format!("{version}\n")).map_err(|e| at(part, &e))
     }
 
@@ -113,20 +126,30 @@ impl Package {
         Err(format!("npm could not install {title} {version} ({}); it said last:\n{last}", said.status))
     }
 
-    fn check(&self, program: &Path, version: &Version) -> Result<(), Error> {
-        let said = output(Command::new(program).arg("--version"))?;
+    fn check(&self, place: &Path, version: &Version) -> Result<(), Error> {
+        let said = match self.kind {
+            Kind::Program(_) => output(Command::new(place).arg("--version")),
+            Kind::Library => {
+                let asked = "require(process.argv[1] + '/package.json').version";
+                output(Command::new("node").args(["-p", asked]).arg(place))
+            }
+        }?;
         let text = String::from_utf8_lossy(&said.stdout);
         // "codex-cli 0.169.0" (seen in 0.144.6 and 0.169.0), "2.12.0" (the inspector).
         if said.status.success() && text.split_whitespace().last() == Some(&version.0) {
             return Ok(());
         }
-        let (Package { title, bin, .. }, said) = (self, last_lines(&said, 12));
-        Err(format!("npm installed {title} {version}, but its `{bin} --version` does not say so; it says:\n{said}"))
+        let (title, said) = (self.title, last_lines(&said, 12));
+        Err(format!("npm installed {title} {version}, but it does not say so when asked; it says:\n{said}"))
     }
 
-    fn program(&self, home: &Path) -> PathBuf {
-        let bin = if cfg!(windows) { format!("{}.cmd", self.bin) } else { self.bin.to_owned() };
-        home.join("node_modules").join(".bin").join(bin)
+    fn place(&self, home: &Path) -> PathBuf {
+        let modules = home.join("node_modules");
+        match self.kind {
+            Kind::Program(bin) if cfg!(windows) => modules.join(".bin").join(format!("{bin}.cmd")),
+            Kind::Program(bin) => modules.join(".bin").join(bin),
+            Kind::Library => modules.join(self.name),
+        }
     }
 }
 

@@ -42,6 +42,11 @@ impl Workspace {
         self.target.join("inspector")
     }
 
+    /// Holds one directory for each installed version of something else that the tests run.
+    pub(crate) fn installed(&self, what: &str) -> PathBuf {
+        self.target.join(what)
+    }
+
     /// A program that `cargo build` leaves, in the directory of its profile.
     pub(crate) fn built(&self, profile: &str, program: &str) -> PathBuf {
         self.target.join(profile).join(format!("{program}{}", env::consts::EXE_SUFFIX))
