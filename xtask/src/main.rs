@@ -23,7 +23,7 @@ Commands:
   chaos [ARGS…]     the queue's crash test: --seconds N (60), --seed S (a random one), --parts sink,codex (both)
   check             formatting, clippy, rustdoc and cargo deny, each with warnings as errors
   bench [NAME] [ARGS…]
-                    measure what we cost (overhead), what the queue costs (queue), or both; ARGS go to the benchmarks
+                    measure what we cost (overhead), what the queue (queue) and mail (mail) cost, or all; ARGS go to the benchmarks
   help              say this
 ";
 
@@ -41,7 +41,7 @@ const PROPER_LOCKFILE_VERSION: &str = "4.1.2";
 const ATM_VERSION: &str = "0.14.0";
 
 /// The benchmarks, in the order in which cargo runs them.
-const BENCHES: [&str; 2] = ["overhead", "queue"];
+const BENCHES: [&str; 3] = ["overhead", "queue", "mail"];
 
 /// Where the tests and the benchmarks find the pinned Codex versions, a directory each.
 const CODEX_DIR: &str = "ATM_TEST_CODEX_DIR";
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn one_benchmark_is_named_or_both_are_run() {
+    fn one_benchmark_is_named_or_all_are_run() {
         assert_eq!(parsed("bench"), Ok(Task::Bench(BENCHES.to_vec(), vec![])));
         assert_eq!(parsed("bench --quick"), Ok(Task::Bench(BENCHES.to_vec(), vec!["--quick".into()])));
         assert_eq!(parsed("bench queue --quick"), Ok(Task::Bench(vec!["queue"], vec!["--quick".into()])));
