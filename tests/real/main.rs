@@ -22,6 +22,7 @@ mod attach;
 mod background;
 mod cancel;
 mod chaos;
+mod claude;
 mod clients;
 mod close;
 mod commands;

@@ -18,7 +18,7 @@ on_each_codex! {
 }
 
 /// A model whose agents say what they are told to say by `TELL name text`, take note of mail, and answer `PING`.
-fn correspondent(code_mode: bool) -> impl Fn(&Request) -> Reply + Send + Sync {
+pub(crate) fn correspondent(code_mode: bool) -> impl Fn(&Request) -> Reply + Send + Sync {
     let send = move |arguments: Value| match code_mode {
         true => Reply::call("exec", Value::String(format!("text(await tools.atm__send({arguments}))"))),
         false => Reply::call("atm.send", arguments),
