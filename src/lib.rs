@@ -15,7 +15,7 @@
 //! session                               codex, ids, home, repo, steps
 //! tools                                 mail, session, journal, home, ids
 //! courier                               session, queue, mail, journal, home, ids, plain, steps, watch
-//! mcp                                   session, queue, tools, ids, config, policy
+//! mcp                                   session, queue, tools, journal, ids, config, policy
 //! serve                                 everything above
 //! demo                                  codex, demo::model
 //! cli                                   everything above

@@ -93,7 +93,7 @@ impl Serve {
         let queues = Queues::new(home.team(&settings.team), queue_limits(&settings));
         let desk = Desk::new(teams, dir, settings.lead.clone(), journal.clone(), mail_rules(&settings));
         let courier = Courier::start(roster.clone(), queues.clone(), Some(desk), settings.request_timeout);
-        let server = Server::new(roster.clone(), queues, office, settings, own_directory);
+        let server = Server::new(roster.clone(), queues, office, journal.clone(), settings, own_directory);
         let door = Door::open(reader, writer);
         let left = door.left();
         // rmcp waits 5 s for calls that are under way when the client leaves; parked, they end at once.

@@ -238,10 +238,12 @@ impl InboxRound {
 
     async fn mark(&mut self, ids: Vec<MessageId>) -> Result<(), Failure> {
         let (post, name) = (self.post.clone(), self.handle.identity().clone());
-        let marked = off_the_loop(move || Ok(post.mark_read_of_ours(&name, &ids))).await??;
+        let (marked, ids) = off_the_loop(move || Ok((post.mark_read_of_ours(&name, &ids), ids))).await?;
+        let marked = marked?;
         if let Some(aside) = marked.set_aside {
             tracing::warn!(agent = %self.handle.identity(), aside = %aside.display(), "its inbox was broken, and is set aside");
         }
+        ids.iter().for_each(|id| self.note("mark", id, "read"));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! An agent's place among the members of a team: while it lives, others can write to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::desk::Desk;
 use super::round::off_the_loop;
@@ -11,6 +12,9 @@ use crate::session::{Handle, Roster, Snapshot, State};
 
 /// The colours of Claude Code's members (2.1.330).
 const COLORS: [&str; 8] = ["blue", "green", "yellow", "purple", "orange", "pink", "cyan", "red"];
+
+/// How long the end of a session waits for a roster that others have locked.
+const PARTING: Duration = Duration::from_secs(3);
 
 /// One agent in one team.
 pub(super) struct Membership {
@@ -60,11 +64,12 @@ impl Membership {
     /// It lives no more.
     pub(super) async fn end(self) {
         let (post, agent) = (self.post.clone(), self.handle.agent().clone());
-        let left = off_the_loop(move || Ok(if post.exists() { post.leave(&agent) } else { Ok(()) })).await;
-        match left {
-            Ok(Ok(())) => {}
+        let left = off_the_loop(move || Ok(if post.exists() { post.leave(&agent) } else { Ok(()) }));
+        match tokio::time::timeout(PARTING, left).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => self.complain(&error),
             Ok(Err(error)) => self.complain(&error),
-            Err(error) => self.complain(&error),
+            Err(_) => self.complain(&"the roster is locked; the next server takes the agent out"),
         }
     }
 

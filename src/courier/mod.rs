@@ -78,11 +78,11 @@ struct Rounds {
 
 impl Rounds {
     async fn attend_to_all(mut self, mut stopped: watch::Receiver<bool>) {
-        if let Some(desk) = self.desk.clone()
-            && let Err(error) = tokio::task::spawn_blocking(move || clear_up(&desk)).await
-        {
-            tracing::error!(%error, "members that are gone cannot be looked for");
-        }
+        // Beside everything else: a lock that hangs is not to hold up the queues.
+        let clearing = self
+            .desk
+            .clone()
+            .map(|desk| self.tasks.spawn(async { drop(tokio::task::spawn_blocking(move || clear_up(&desk)).await) }));
         let mut attended: HashMap<AgentId, Handle> = HashMap::new();
         let mut comings = self.roster.comings();
         loop {
@@ -99,12 +99,16 @@ impl Rounds {
                 Some(_) = self.tasks.join_next() => {}
             }
         }
+        if let Some(clearing) = clearing {
+            clearing.abort();
+        }
         while self.tasks.join_next().await.is_some() {}
     }
 
     fn attend(&mut self, handle: &Handle) {
         let door: Arc<Door> = Arc::default();
-        self.tasks.spawn(Round::new(handle.clone(), door.clone(), self.queues.clone(), self.limit).run());
+        let journal = self.desk.as_ref().map(|desk| desk.journal.clone());
+        self.tasks.spawn(Round::new(handle.clone(), door.clone(), self.queues.clone(), journal, self.limit).run());
         let Some(desk) = &self.desk else { return };
         for post in desk.teams.all() {
             let (handle, roster) = (handle.clone(), self.roster.clone());

@@ -13,6 +13,7 @@ use super::history::{self, Sender};
 use super::message::{self, Said};
 use super::pace::Pace;
 use crate::ids::{DeliveryId, TurnId};
+use crate::journal::{Entry, Journal};
 use crate::queue::{self, Arrivals, Claim, Claimer, Holder, Limits, Queues};
 use crate::session::{Delivery, Handle, Receipt, Snapshot, State, Takes};
 use crate::steps;
@@ -40,6 +41,7 @@ pub(super) struct Round {
     handle: Handle,
     door: Arc<Door>,
     queues: Queues,
+    journal: Option<Journal>,
     limits: Limits,
     limit: Option<Duration>,
     /// Away while it works on a thread for what syncs the disk.
@@ -53,7 +55,13 @@ pub(super) struct Round {
 }
 
 impl Round {
-    pub(super) fn new(handle: Handle, door: Arc<Door>, queues: Queues, limit: Option<Duration>) -> Round {
+    pub(super) fn new(
+        handle: Handle,
+        door: Arc<Door>,
+        queues: Queues,
+        journal: Option<Journal>,
+        limit: Option<Duration>,
+    ) -> Round {
         let queue = queues.of(handle.agent());
         Round {
             snapshot: handle.watch(),
@@ -62,6 +70,7 @@ impl Round {
             handle,
             door,
             queues,
+            journal,
             limit,
             stand: None,
             pace: Pace::default(),
@@ -226,7 +235,18 @@ impl Round {
     async fn acknowledge(&mut self, claims: Vec<Claim>, receipt: queue::Receipt) -> io::Result<()> {
         self.pace.succeeded();
         tracing::info!(agent = %self.handle.identity(), entries = claims.len(), turn = %receipt.turn, "delivered");
+        for claim in &claims {
+            self.note("deliver", claim, &format!("in turn {}", receipt.turn));
+        }
         self.settle(move || Claim::ack_all(claims, &receipt)).await
+    }
+
+    fn note(&self, action: &str, claim: &Claim, result: &str) {
+        let Some(journal) = &self.journal else { return };
+        let text = claim.text();
+        let (agent, who) = (Some(self.handle.identity().as_str()), text.from.as_deref().unwrap_or("queue"));
+        let id = Some(claim.id().as_str());
+        journal.note(Entry { agent, who, action, id, text: Some(&text.text), result, ..Entry::default() });
     }
 
     async fn give_back(&self, claims: Vec<Claim>) -> io::Result<()> {
@@ -235,7 +255,9 @@ impl Round {
 
     /// One attempt more against each, and a pause; with too many it is buried.
     async fn count(&mut self, claims: Vec<Claim>, why: Arc<str>, most: u32) -> io::Result<()> {
-        if claims.iter().any(|claim| claim.attempts() + 1 >= most) {
+        for claim in claims.iter().filter(|claim| claim.attempts() + 1 >= most) {
+            self.note("bury", claim, &why);
+            // What is behind it is not to blame.
             self.pace.succeeded();
         }
         self.pace.failed();

@@ -5,6 +5,7 @@
 
 mod agent;
 pub mod args;
+mod audit;
 pub mod catalog;
 pub mod door;
 pub mod error;

@@ -12,9 +12,11 @@ use rmcp::service::{Peer, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio::sync::OnceCell;
 
+use super::audit::Call;
 use super::catalog;
 use super::tools;
 use crate::config::Settings;
+use crate::journal::Journal;
 use crate::queue::Queues;
 use crate::session::Roster;
 use crate::tools::Office;
@@ -33,6 +35,7 @@ pub(super) struct Shared {
     pub(super) roster: Arc<Roster>,
     pub(super) queues: Queues,
     pub(super) office: Office,
+    pub(super) journal: Journal,
     pub(super) settings: Settings,
     pub(super) started: Instant,
     own_directory: PathBuf,
@@ -46,6 +49,7 @@ impl Server {
         roster: Arc<Roster>,
         queues: Queues,
         office: Office,
+        journal: Journal,
         settings: Settings,
         own_directory: PathBuf,
     ) -> Server {
@@ -53,7 +57,17 @@ impl Server {
         let started = Instant::now();
         let client_root = OnceCell::new();
         Server {
-            shared: Arc::new(Shared { roster, queues, office, settings, started, own_directory, client_root, tools }),
+            shared: Arc::new(Shared {
+                roster,
+                queues,
+                office,
+                journal,
+                settings,
+                started,
+                own_directory,
+                client_root,
+                tools,
+            }),
         }
     }
 }
@@ -128,8 +142,11 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let name = request.name;
+        let call = Call::of(&name, request.arguments.as_ref());
         let result = tools::call(&self.shared, &name, request.arguments, &context).await;
-        Ok(result.unwrap_or_else(super::error::ToolError::into_result).into())
+        let result = result.unwrap_or_else(super::error::ToolError::into_result);
+        call.ended(&self.shared, &result);
+        Ok(result.into())
     }
 
     async fn on_custom_request(

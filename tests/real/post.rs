@@ -151,11 +151,12 @@ async fn what_became_of_a_message_can_be_asked(stage: Stage) {
     let told = server.call("atm_read", json!({"sent": true})).await.good();
     assert_eq!(told["messages"][0]["message_id"], *sent.text("message_id"));
     assert!(told["messages"][0]["fate"].as_str().unwrap().starts_with("delivered in turn "), "{told:?}");
-    let audit = std::fs::read_to_string(scene.home().join(".config/atm/agent-sessions/tests/audit.jsonl"));
     scene.end(server).await;
-    let audit =
-        audit.or_else(|_| std::fs::read_to_string(scene.home().join(".config/atm/agent-sessions/tests/audit.jsonl")));
-    assert!(audit.unwrap().contains(sent.text("message_id")));
+    let audit = std::fs::read_to_string(scene.home().join(".config/atm/agent-sessions/tests/audit.jsonl")).unwrap();
+    for action in ["codex", "send", "deliver", "mark"] {
+        assert!(audit.contains(&format!("\"action\":\"{action}\"")), "{action} in {audit}");
+    }
+    assert!(audit.contains(sent.text("message_id")));
 }
 
 async fn mail_to_an_agent_that_does_not_run_is_kept_for_it(stage: Stage) {

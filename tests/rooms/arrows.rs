@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("session", &["codex", "ids", "home", "repo", "steps"]),
     ("tools", &["mail", "session", "journal", "home", "ids"]),
     ("courier", &["session", "queue", "mail", "journal", "home", "ids", "plain", "steps", "watch"]),
-    ("mcp", &["session", "queue", "tools", "ids", "config", "policy"]),
+    ("mcp", &["session", "queue", "tools", "journal", "ids", "config", "policy"]),
     ("serve", &["mcp", "courier", "tools", "session", "queue", "mail", "journal", "codex", "config", "home", "ids"]),
     ("demo", &["codex", "demo::model"]),
     ("cli", &["serve", "tools", "plain", "demo", "session", "queue", "config", "home", "ids"]),

@@ -74,8 +74,8 @@ impl Stage {
             session_id: None,
         });
         let journal = Journal::open(&home, &settings.team);
-        let office = Office::new(teams, home.team(&settings.team), settings.lead.clone(), journal);
-        let server = Server::new(roster, queues, office, settings, dir.path().to_owned());
+        let office = Office::new(teams, home.team(&settings.team), settings.lead.clone(), journal.clone());
+        let server = Server::new(roster, queues, office, journal, settings, dir.path().to_owned());
         let ((client_end, server_in), (server_out, client_in)) =
             (tokio::io::duplex(1 << 20), tokio::io::duplex(1 << 20));
         tokio::spawn(async move {
