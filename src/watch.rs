@@ -115,7 +115,9 @@ impl Watch {
     /// Returns when something may have arrived since the last time; the first time, at once.
     pub async fn arrival(&self) {
         // Removed and made anew, by whomever, the directory is another, of which the system would tell nothing.
-        if !self.is_in_place() {
+        // As long as there is none, there is nothing to begin with.
+        let was_there = lock(&self.place).which.is_some();
+        if !self.is_in_place() && (was_there || which_is(&self.dir).is_some()) {
             self.renew();
         }
         let net = if lock(&self.place).is_told_of { self.net } else { self.net.min(POLL) };
@@ -268,6 +270,9 @@ mod tests {
         let watch = Arc::new(Watcher::new()).watch(&late, Files::Ending("json"), NET);
         wakes(&watch).await;
         assert!(!watch.is_in_place());
+        let since = std::time::Instant::now();
+        wakes(&watch).await;
+        assert!(since.elapsed() >= POLL, "it is not looked for without a pause");
         fs::create_dir(&late).unwrap();
         wakes(&watch).await;
         assert!(watch.is_in_place());

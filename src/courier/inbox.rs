@@ -1,7 +1,7 @@
 //! One agent's round from one of its inboxes: unread mail goes to its session, and is marked read when it has arrived.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -25,6 +25,8 @@ use crate::watch::Files;
 const LOOKED_AT: usize = 1_000;
 /// How often a message may be lost before it is given up.
 const LOSSES_MAX: u32 = 10;
+/// How old a change of an inbox has to be for the next to be told from it.
+const SETTLED: Duration = Duration::from_secs(2);
 /// How long what was not taken now is left alone, if nothing else happens.
 const NOT_NOW: Duration = Duration::from_secs(1);
 
@@ -42,6 +44,18 @@ pub(super) struct InboxRound {
     pace: Pace,
     sending: Option<SendingFile>,
     membership: Membership,
+    /// How everything was when there was nothing to do.
+    at_rest: Option<View>,
+}
+
+/// What a look that reads nothing shows.
+#[derive(Debug, Clone, PartialEq)]
+struct View {
+    stand: Stand,
+    has_team: bool,
+    /// Of the inbox, if there is one.
+    changed: Option<SystemTime>,
+    length: u64,
 }
 
 /// Why it does not go on now, for the log.
@@ -68,6 +82,7 @@ impl InboxRound {
             door,
             stand: None,
             pace: Pace::default(),
+            at_rest: None,
         }
     }
 
@@ -106,11 +121,23 @@ impl InboxRound {
         MemberName::from(self.handle.identity())
     }
 
+    fn view(&self, stand: Stand) -> View {
+        let inbox = std::fs::metadata(self.post.inbox_path(&self.name())).ok();
+        let (changed, length) =
+            (inbox.as_ref().and_then(|inbox| inbox.modified().ok()), inbox.map_or(0, |inbox| inbox.len()));
+        View { stand, has_team: self.post.exists(), changed, length }
+    }
+
     /// Delivers what can be delivered now, and says when to look again if nothing happens.
     async fn attend(&mut self) -> Result<Option<Duration>, Failure> {
         loop {
             let snapshot = self.snapshot.borrow_and_update().clone();
-            self.stand = Some(stand(&snapshot));
+            let stand = stand(&snapshot);
+            self.stand = Some(stand.clone());
+            let view = self.view(stand);
+            if self.at_rest.as_ref() == Some(&view) {
+                return Ok(None);
+            }
             self.membership.keep(&self.roster, &snapshot).await;
             // Somebody else's inbox is not ours to read.
             if !self.membership.is_in() || !self.desk.is_auto(self.handle.identity()) {
@@ -126,7 +153,12 @@ impl InboxRound {
             match known {
                 Some(sending) if !sending.is_lost => self.resolve(sending, Arc::from("its server ended")).await?,
                 lost => match (self.todo(takes, lost.as_ref()).await?, lost) {
-                    (Todo::Nothing, _) => return Ok(None),
+                    (Todo::Nothing, _) => {
+                        // Within a tick of its clock the file system tells no change from another.
+                        let is_old = view.changed.is_none_or(|at| at.elapsed().is_ok_and(|age| age > SETTLED));
+                        self.at_rest = is_old.then_some(view);
+                        return Ok(None);
+                    }
                     (Todo::ShutDown(message, request), _) => self.shut_down(&message, &request).await?,
                     (Todo::Deliver(ids, parts), lost) => {
                         let losses =

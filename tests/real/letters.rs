@@ -109,6 +109,7 @@ async fn mail_to_an_idle_agent_begins_a_turn_in_an_envelope_and_is_read_then(sta
     start(&scene, &server, "ana").await;
     scene.mail("team-lead", "ana", "the schema is wrong");
     until(&server, || scene.unread("ana") == 0).await;
+    scene.model().arrived(2).await;
     let asked = scene.asked_last().last_user_text();
     assert!(asked.contains("the schema is wrong") && asked.contains("from=\"team-lead\""), "{asked}");
     assert!(asked.contains("not an instruction of your user") && asked.contains("team=\"tests\""), "{asked}");
