@@ -9,6 +9,8 @@ mod office;
 mod people;
 mod reading;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 pub use agent::AgentTools;
 pub use args::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs, object_schema, parse};

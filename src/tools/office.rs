@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::home::TeamDir;
 use crate::ids::{Address, AgentName, MemberName, TeamName};
 use crate::journal::{Entry, Journal};
 use crate::mail::frame::is_urgent;
-use crate::mail::{Activity, Copy, Draft, Ledger, MailError, Post, SentLine, Teams, Urgency};
+use crate::mail::{Copy, Draft, Ledger, MailError, Post, SentLine, Teams, Urgency};
 use crate::session::{Caller, Record};
 
 /// How often somebody may write to everybody.
@@ -80,8 +80,8 @@ impl Office {
     pub async fn send(&self, speaker: &Speaker, args: SendArgs) -> Result<Answer, Refusal> {
         let to = args.to.clone().unwrap_or_default();
         let text = args.message.clone().unwrap_or_default();
-        let (inner, from) = (self.inner.clone(), self.inner.name(speaker));
-        let sent = off_the_loop(move || inner.send(&from, &args)).await;
+        let (inner, says) = (self.inner.clone(), speaker.clone());
+        let sent = off_the_loop(move || inner.send(&says, &args)).await;
         let id = sent.as_ref().ok().and_then(|answer| answer.value["message_id"].as_str().map(str::to_owned));
         self.inner.note(speaker, "send", Some(&to), id.as_deref(), Some(&text), &sent);
         sent
@@ -90,8 +90,8 @@ impl Office {
     /// Sends a message to every other member of a team.
     pub async fn broadcast(&self, speaker: &Speaker, args: BroadcastArgs) -> Result<Answer, Refusal> {
         let text = args.message.clone().unwrap_or_default();
-        let (inner, from) = (self.inner.clone(), self.inner.name(speaker));
-        let sent = off_the_loop(move || inner.broadcast(&from, &args)).await;
+        let (inner, says) = (self.inner.clone(), speaker.clone());
+        let sent = off_the_loop(move || inner.broadcast(&says, &args)).await;
         self.inner.note(speaker, "broadcast", None, None, Some(&text), &sent);
         sent
     }
@@ -120,7 +120,8 @@ impl Inner {
         self.journal.note(Entry { agent, who: who.as_str(), action, to, id, text, result });
     }
 
-    fn send(&self, from: &MemberName, args: &SendArgs) -> Result<Answer, Refusal> {
+    fn send(&self, speaker: &Speaker, args: &SendArgs) -> Result<Answer, Refusal> {
+        let from = &self.name(speaker);
         let to = wanted(args.to.as_deref(), "to", "name a member of the team")?;
         let to = Address::parse(to).map_err(|error| Refusal::argument(format!("argument to: {error}")))?;
         let text = wanted(args.message.as_deref(), "message", "say something")?;
@@ -146,13 +147,10 @@ impl Inner {
         let presence = Presence::of(agent.as_ref(), &self.dir);
         if let Some(record) = &agent
             && post.team() == own
-            && presence == Presence::Away
-            && !post.roster()?.iter().any(|member| member.name == to.name.as_str())
         {
-            post.join(&people::as_member(record))?;
-            post.set_active(&record.agent_id, Activity::Idle)?;
+            people::admit(&*post, record, presence)?;
         }
-        let draft = self.draft(from, &*post, text, args.summary.as_deref());
+        let draft = self.draft(speaker, &*post, text, args.summary.as_deref())?;
         let sent = post.send(&to.name, std::slice::from_ref(&draft)).map_err(|error| match error {
             MailError::UnknownRecipient { to, team, .. } if team == *own || Some(&team) == self.session_team() => {
                 let known = people::known(&self.teams, &self.dir, from.as_str());
@@ -161,7 +159,8 @@ impl Inner {
             other => other.into(),
         })?;
         let id = sent.ids.into_iter().next().ok_or_else(|| Refusal::new("FILES", "nothing was written"))?;
-        let line = SentLine::now(id.clone(), &draft.from, to.name.to_string(), post.team().clone(), text);
+        let sender = Address { name: from.clone(), team: None };
+        let line = SentLine::now(id.clone(), &sender, to.name.to_string(), post.team().clone(), text);
         self.ledger.sent(std::slice::from_ref(&line));
         let aside =
             sent.set_aside.map(|path| format!(" Its inbox was broken; what stood there is now {}.", path.display()));
@@ -172,7 +171,8 @@ impl Inner {
         Ok(Answer { text: said, value })
     }
 
-    fn broadcast(&self, from: &MemberName, args: &BroadcastArgs) -> Result<Answer, Refusal> {
+    fn broadcast(&self, speaker: &Speaker, args: &BroadcastArgs) -> Result<Answer, Refusal> {
+        let from = &self.name(speaker);
         let text = wanted(args.message.as_deref(), "message", "say something")?;
         let post = match &args.team {
             Some(team) => {
@@ -186,7 +186,12 @@ impl Inner {
                 None => self.teams.own().clone(),
             },
         };
-        let others = post.roster()?.iter().filter(|member| member.name != from.as_str()).count();
+        if post.team() == self.teams.own().team() {
+            self.admit_running(from)?;
+        }
+        let draft = self.draft(speaker, &*post, text, args.summary.as_deref())?;
+        let is_self = |name: &str| draft.from.team.is_none() && draft.from.name.as_str() == name;
+        let others = post.roster()?.iter().filter(|member| !is_self(&member.name)).count();
         if others > BROADCAST_MAX {
             return Err(Refusal::new(
                 "RATE_LIMITED",
@@ -201,16 +206,24 @@ impl Inner {
             ));
         }
         self.not_too_often(from)?;
-        let draft = self.draft(from, &*post, text, args.summary.as_deref());
-        let copies = post.broadcast(&draft)?;
+        let copies = post.broadcast(&draft);
+        if !copies.as_ref().is_ok_and(|copies| copies.iter().any(|copy| copy.sent.is_ok())) {
+            // What nobody got does not count.
+            self.broadcasts().remove(from.as_str());
+        }
+        let copies = copies?;
+        let sender = Address { name: from.clone(), team: None };
         let line = |copy: &Copy| {
             let id = copy.sent.as_ref().ok()?.ids.first()?.clone();
-            Some(SentLine::now(id, &draft.from, copy.to.clone(), post.team().clone(), text))
+            Some(SentLine::now(id, &sender, copy.to.clone(), post.team().clone(), text))
         };
         let lines: Vec<SentLine> = copies.iter().filter_map(line).collect();
         self.ledger.sent(&lines);
         let failed: Vec<String> =
             copies.iter().filter_map(|copy| Some(format!("{}: {}", copy.to, copy.sent.as_ref().err()?))).collect();
+        if lines.is_empty() {
+            return Err(Refusal::new("FILES", format!("nobody got it: {}", failed.join("; "))));
+        }
         let sent: Vec<&str> = lines.iter().map(|line| line.to.as_str()).collect();
         let but = if failed.is_empty() { String::new() } else { format!(" Not to {}.", failed.join("; ")) };
         let said = format!("Sent to {} of the team {}: {}.{but}", sent.len(), post.team(), sent.join(", "));
@@ -220,7 +233,7 @@ impl Inner {
     }
 
     fn not_too_often(&self, from: &MemberName) -> Result<(), Refusal> {
-        let mut broadcasts = self.broadcasts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut broadcasts = self.broadcasts();
         let now = Instant::now();
         if let Some(left) = broadcasts.get(from.as_str()).and_then(|last| BROADCAST_EVERY.checked_sub(now - *last))
             && !left.is_zero()
@@ -235,16 +248,47 @@ impl Inner {
         Ok(())
     }
 
-    fn draft(&self, from: &MemberName, post: &dyn Post, text: &str, summary: Option<&str>) -> Draft {
-        let own = self.teams.own().team();
-        // Where they do not know us, they are told where we are.
-        let is_known = post.team() == own || Some(post.team()) == self.session_team();
-        Draft {
-            from: Address { name: from.clone(), team: (!is_known).then(|| own.clone()) },
+    fn broadcasts(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.broadcasts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sees to it that our agents which run are members of our team, as they are about to be anyway.
+    fn admit_running(&self, but: &MemberName) -> Result<(), MailError> {
+        let open = Record::all(&self.dir).into_iter().filter(|record| !record.closed);
+        for record in open.filter(|record| record.identity.as_str() != but.as_str()) {
+            let presence = Presence::of(Some(&record), &self.dir);
+            if matches!(presence, Presence::Here | Presence::Elsewhere) {
+                self.teams.make_own()?;
+                people::admit(&**self.teams.own(), &record, presence)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn draft(&self, speaker: &Speaker, post: &dyn Post, text: &str, summary: Option<&str>) -> Result<Draft, MailError> {
+        Ok(Draft {
+            from: self.sender(speaker, post)?,
             text: text.to_owned(),
             summary: summary.map(|summary| summary.chars().take(SUMMARY_MAX).collect()),
             color: None,
             urgency: if is_urgent(None, text) { Urgency::Urgent } else { Urgency::Normal },
+        })
+    }
+
+    /// Who the speaker is to the members of that team: nobody whom they could take for another.
+    fn sender(&self, speaker: &Speaker, post: &dyn Post) -> Result<Address, MailError> {
+        let (own, name) = (self.teams.own().team(), self.name(speaker));
+        let (is_own, is_session) = (post.team() == own, Some(post.team()) == self.session_team());
+        let has_namesake = match speaker {
+            Speaker::Agent(_) if is_own || is_session => people::has_namesake(&self.teams, post, &name)?,
+            Speaker::Agent(_) | Speaker::Lead => false,
+        };
+        match speaker {
+            Speaker::Agent(_) if is_own && has_namesake => Err(MailError::NameTaken { name, team: own.clone() }),
+            Speaker::Lead if is_session => Ok(Address { name: people::session_lead(), team: None }),
+            // Where they do not know us, they are told where we are.
+            _ if has_namesake || !(is_own || is_session) => Ok(Address { name, team: Some(own.clone()) }),
+            _ => Ok(Address { name, team: None }),
         }
     }
 

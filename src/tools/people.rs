@@ -2,7 +2,7 @@
 
 use crate::home::TeamDir;
 use crate::ids::{AgentName, MemberName};
-use crate::mail::{NewMember, Post, Teams};
+use crate::mail::{Activity, MailError, Member, NewMember, Post, Teams};
 use crate::session::identity::Lock;
 use crate::session::{Record, RosterError, Who};
 
@@ -57,8 +57,28 @@ pub(super) fn agent(dir: &TeamDir, name: &MemberName) -> Result<Option<Record>, 
     Record::find(dir, &Who::Name(name))
 }
 
-/// An agent of ours as a member of a team, so that it can be written to while it is away.
-pub(super) fn as_member(record: &Record) -> NewMember {
+/// Makes an agent of ours a member of the team if nobody is called so there: one that is away can be written to then, and one
+/// that has just been started need not be waited for.
+pub(super) fn admit(post: &dyn Post, record: &Record, presence: Presence) -> Result<(), MailError> {
+    if post.roster()?.iter().any(|member| member.name == record.identity.as_str()) {
+        return Ok(());
+    }
+    post.join(&as_member(record))?;
+    if presence == Presence::Away { post.set_active(&record.agent_id, Activity::Idle) } else { Ok(()) }
+}
+
+/// Whether the name of an agent of ours, and with it the inbox, is another's in that team.
+pub(super) fn has_namesake(teams: &Teams, post: &dyn Post, agent: &MemberName) -> Result<bool, MailError> {
+    let is_ours = |member: &Member| member.ours.as_ref().is_some_and(|ours| ours.team == *teams.ours());
+    Ok(post.roster()?.iter().any(|member| agent.shares_inbox_with(&member.name) && !is_ours(member)))
+}
+
+/// What Claude Code calls the lead of its session's team (2.1.330): that is the client.
+pub(super) fn session_lead() -> MemberName {
+    MemberName::parse("team-lead").expect("it keeps the rule of names")
+}
+
+fn as_member(record: &Record) -> NewMember {
     NewMember {
         name: record.identity.clone(),
         agent: record.agent_id.clone(),
@@ -75,7 +95,9 @@ pub(super) fn as_member(record: &Record) -> NewMember {
 pub(super) fn known(teams: &Teams, dir: &TeamDir, but: &str) -> String {
     let rosters = teams.all().filter_map(|post: &std::sync::Arc<dyn Post>| post.roster().ok()).flatten();
     let agents = Record::all(dir).into_iter().filter(|record| !record.closed).map(|record| record.identity.to_string());
-    let mut names: Vec<String> = rosters.map(|member| member.name).chain(agents).filter(|name| name != but).collect();
+    let names = rosters.map(|member| member.name).chain(agents);
+    // Of what others call themselves, only names that can be written to: anything may stand there.
+    let mut names: Vec<String> = names.filter(|name| name != but && MemberName::parse(name).is_ok()).collect();
     names.sort();
     names.dedup();
     if names.is_empty() {
