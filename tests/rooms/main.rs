@@ -2,6 +2,7 @@
 
 mod arrows;
 mod joined;
+mod mail;
 mod queue;
 mod stage;
 #[path = "../../testing/toolbox.rs"]

@@ -14,7 +14,7 @@ use atm_agent_mcp::mcp::{Door, Server};
 use atm_agent_mcp::queue::{Limits, Queues};
 use atm_agent_mcp::rpc::Connection;
 use atm_agent_mcp::session::{Roster, Setup, Toolbox};
-use atm_agent_mcp::tools::Office;
+use atm_agent_mcp::tools::{AgentTools, Office};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
 
@@ -46,25 +46,20 @@ impl Stage {
 
     /// The same, with tools for the agents.
     pub(crate) async fn open_with(flags: ServeFlags, tools: Option<Arc<dyn Toolbox>>) -> Stage {
+        Stage::joined(flags, |_| tools).await
+    }
+
+    /// The same, with the tools of mail for the agents.
+    pub(crate) async fn with_mail() -> Stage {
+        Stage::joined(ServeFlags::default(), |office| Some(Arc::new(AgentTools::new(office.clone(), None)))).await
+    }
+
+    async fn joined(flags: ServeFlags, tools: impl FnOnce(&Office) -> Option<Arc<dyn Toolbox>>) -> Stage {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path());
         let nothing = |_: &str| None;
         let loaded = config::load(&Sources { flags: &flags, env: &nothing, cwd: dir.path(), home: &home }).unwrap();
         let settings = loaded.settings;
-        let (ours, theirs) = Connection::memory();
-        let launch = Launch { program: None, home: home.clone(), deadline: Duration::from_secs(10) };
-        let setup = Setup {
-            team: settings.team.clone(),
-            dir: home.team(&settings.team),
-            lead: settings.lead.clone(),
-            default_name: AgentName::parse("codex").unwrap(),
-            limit: settings.max_concurrent_threads,
-            tools,
-        };
-        let roster = Arc::new(Roster::new(setup, Arc::new(Codex::joined_to(ours, launch))));
-        let queues = Queues::new(home.team(&settings.team), Limits::default());
-        let courier = Courier::start(roster.clone(), queues.clone(), None, settings.request_timeout);
-        let team = queues.clone();
         let teams = Teams::open(TeamsSetup {
             home: home.clone(),
             team: settings.team.clone(),
@@ -75,6 +70,20 @@ impl Stage {
         });
         let journal = Journal::open(&home, &settings.team);
         let office = Office::new(teams, home.team(&settings.team), settings.lead.clone(), journal.clone());
+        let (ours, theirs) = Connection::memory();
+        let launch = Launch { program: None, home: home.clone(), deadline: Duration::from_secs(10) };
+        let setup = Setup {
+            team: settings.team.clone(),
+            dir: home.team(&settings.team),
+            lead: settings.lead.clone(),
+            default_name: AgentName::parse("codex").unwrap(),
+            limit: settings.max_concurrent_threads,
+            tools: tools(&office),
+        };
+        let roster = Arc::new(Roster::new(setup, Arc::new(Codex::joined_to(ours, launch))));
+        let queues = Queues::new(home.team(&settings.team), Limits::default());
+        let courier = Courier::start(roster.clone(), queues.clone(), None, settings.request_timeout);
+        let team = queues.clone();
         let server = Server::new(roster, queues, office, journal, settings, dir.path().to_owned());
         let ((client_end, server_in), (server_out, client_in)) =
             (tokio::io::duplex(1 << 20), tokio::io::duplex(1 << 20));

@@ -23,7 +23,7 @@ async fn at_work(tools: &Arc<TestTools>) -> Stage {
 
 impl Script {
     /// Calls a tool under this request id.
-    fn calls(&self, id: u64, thread: &str, tool: &str, arguments: &Value) {
+    pub(crate) fn calls(&self, id: u64, thread: &str, tool: &str, arguments: &Value) {
         let turn = if thread == "thread-1" { "turn-1" } else { "turn-of-another" };
         self.asks(
             id,
@@ -35,7 +35,7 @@ impl Script {
     }
 
     /// The next answer to such a call, which must be to this request.
-    async fn told(&mut self, id: u64) -> (bool, String) {
+    pub(crate) async fn told(&mut self, id: u64) -> (bool, String) {
         let answer = self.hear().await;
         assert_eq!((&answer["id"], answer.get("method")), (&json!(id), None), "{answer}");
         let [text] = answer["result"]["contentItems"].as_array().expect("items").as_slice() else { panic!("{answer}") };
