@@ -11,6 +11,7 @@ on_each_codex! {
     a_model_that_writes_javascript_does_so_too,
     no_argument_makes_an_agent_another_sender,
     the_client_writes_as_itself_or_as_an_agent_of_its_server_and_as_nobody_else,
+    the_first_mail_of_a_team_that_nobody_named_reaches_an_agent_once,
     what_became_of_a_message_can_be_asked,
     mail_to_an_agent_that_does_not_run_is_kept_for_it,
     who_cannot_be_written_to_is_told_who_can,
@@ -138,6 +139,19 @@ async fn the_client_writes_as_itself_or_as_an_agent_of_its_server_and_as_nobody_
     assert_eq!(everybody.list("sent").len(), 2);
     let too_often = server.call("atm_broadcast", json!({"message": "stop"})).await.bad();
     assert!(too_often.text("error") == "RATE_LIMITED" && too_often.content().contains("again in"), "{too_often:?}");
+    scene.end(server).await;
+}
+
+async fn the_first_mail_of_a_team_that_nobody_named_reaches_an_agent_once(stage: Stage) {
+    let scene = stage.with(correspondent(false)).await;
+    let server = Server::start(scene.program(&["serve"])).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "hello"})).await.good();
+    assert!(!scene.home().join(".claude").exists());
+    let sent = server.call("atm_send", json!({"to": "ana", "message": "the first"})).await.good();
+    let team = sent.text("team").to_owned();
+    until(&server, || scene.inbox(&team, "ana").iter().all(|mail| mail.read)).await;
+    assert_eq!(read(&server, "ana").await.matches("\n> the first\n").count(), 1);
+    assert_eq!(scene.members(&team), ["team-lead", "ana"]);
     scene.end(server).await;
 }
 
