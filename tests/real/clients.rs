@@ -15,7 +15,7 @@ const INSPECTOR: &str = "2.12.0";
 const CODEX: &str = "0.169.0";
 
 /// What `cargo xtask test` has installed: where it says, or where it does so by default.
-fn installed(path: PathBuf) -> PathBuf {
+pub(crate) fn installed(path: PathBuf) -> PathBuf {
     assert!(path.exists(), "{} is not there; `cargo xtask test` installs it and runs the tests", path.display());
     path
 }
@@ -25,7 +25,7 @@ fn npm_bin(version_dir: PathBuf, name: &str) -> PathBuf {
     version_dir.join("node_modules").join(".bin").join(name)
 }
 
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target")
 }
 

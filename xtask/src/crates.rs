@@ -17,7 +17,7 @@ pub(crate) fn install_atm(workspace: &Workspace, version: &str) -> Result<PathBu
         return Ok(program);
     }
     let mut cargo = workspace.cargo();
-    // Unoptimised and without debug information: half a minute instead of minutes.
+    // Unoptimised and without debug information: half a minute on two cores.
     cargo.args(["install", "agent-team-mail", "--version", version, "--locked", "--debug"]);
     cargo.args(["--config", "profile.dev.debug=0", "--root"]).arg(root);
     match run(&mut cargo)? {

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::process::{Command, ExitCode};
 
-use crate::npm::{CLAUDE, CODEX, INSPECTOR, PROPER_LOCKFILE, Version};
+use crate::npm::{CODEX, INSPECTOR, PROPER_LOCKFILE, Version};
 use crate::run::{answers, run};
 use crate::workspace::Workspace;
 
@@ -36,9 +36,6 @@ const NEWEST: &str = "0.169.0";
 /// The MCP client that the tests call the server with.
 const INSPECTOR_VERSION: &str = "2.12.0";
 
-/// The client that most people have.
-const CLAUDE_VERSION: &str = "2.1.330";
-
 /// The lock of the other writer of mail, and the program that is another one.
 const PROPER_LOCKFILE_VERSION: &str = "4.1.2";
 const ATM_VERSION: &str = "0.14.0";
@@ -51,9 +48,6 @@ const CODEX_DIR: &str = "ATM_TEST_CODEX_DIR";
 
 /// Where the tests find the MCP client.
 const INSPECTOR_BIN: &str = "ATM_TEST_INSPECTOR";
-
-/// Where the tests find Claude Code.
-const CLAUDE_BIN: &str = "ATM_TEST_CLAUDE";
 
 /// Where the tests find proper-lockfile and atm.
 const PROPER_LOCKFILE_DIR: &str = "ATM_TEST_PROPER_LOCKFILE";
@@ -155,10 +149,10 @@ fn demo(workspace: &Workspace, args: &[OsString]) -> Outcome {
 fn test(workspace: &Workspace, args: &[OsString]) -> Outcome {
     install(workspace, &pinned())?;
     let inspector = INSPECTOR.install(&workspace.inspector_dir(), &Version::pinned(INSPECTOR_VERSION))?;
-    let claude = CLAUDE.install(&workspace.installed("claude-code"), &Version::pinned(CLAUDE_VERSION))?;
     let lockfile = Version::pinned(PROPER_LOCKFILE_VERSION);
     let lockfile = PROPER_LOCKFILE.install(&workspace.installed("proper-lockfile"), &lockfile)?;
-    let atm = crates::install_atm(workspace, ATM_VERSION)?;
+    // Their tests run where processes can be killed between two steps.
+    let atm = if cfg!(unix) { Some(crates::install_atm(workspace, ATM_VERSION)?) } else { None };
     let runner: &[&str] = if answers(workspace.cargo().args(["nextest", "--version"])) {
         &["nextest", "run"]
     } else {
@@ -167,8 +161,7 @@ fn test(workspace: &Workspace, args: &[OsString]) -> Outcome {
     };
     let mut tests = workspace.cargo();
     tests.env(CODEX_DIR, workspace.codex_dir()).env(INSPECTOR_BIN, inspector);
-    tests.env(CLAUDE_BIN, claude);
-    tests.env(PROPER_LOCKFILE_DIR, lockfile).env(ATM_BIN, atm);
+    tests.env(PROPER_LOCKFILE_DIR, lockfile).envs(atm.map(|atm| (ATM_BIN, atm)));
     tests.args(runner).args(["--workspace", "--no-fail-fast"]).args(args);
     run(&mut tests)
 }

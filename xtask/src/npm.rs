@@ -39,10 +39,6 @@ pub(crate) const CODEX: Package = Package { title: "Codex", name: "@openai/codex
 pub(crate) const INSPECTOR: Package =
     Package { title: "MCP Inspector", name: "@modelcontextprotocol/inspector", kind: Kind::Program("mcp-inspector") };
 
-/// The client that most people have.
-pub(crate) const CLAUDE: Package =
-    Package { title: "Claude Code", name: "@anthropic-ai/claude-code", kind: Kind::Program("claude") };
-
 /// The lock that Claude Code's own is like.
 pub(crate) const PROPER_LOCKFILE: Package =
     Package { title: "proper-lockfile", name: "proper-lockfile", kind: Kind::Library };
