@@ -49,6 +49,13 @@ fn draft(text: &str) -> Draft {
     Draft { from, text: text.into(), summary: None, color: None, urgency: Urgency::Normal }
 }
 
+/// As the courier does when the agent has them.
+fn mark_all(post: &ClaudePost) {
+    let unread = post.unread(&arch(), usize::MAX).unwrap();
+    let ids: Vec<_> = unread.messages.into_iter().map(|message| message.id).collect();
+    post.mark_read_of_ours(&AgentName::parse("arch").unwrap(), &ids).unwrap();
+}
+
 /// A team with its lead and `arch`, an agent of ours.
 struct Mailroom {
     dir: tempfile::TempDir,
@@ -143,15 +150,15 @@ impl Mailroom {
 
     /// Has atm send a message until it says that it is in the inbox, and answers the entry. It waits for a lock for 1.55 s,
     /// then says "queued", and keeps the message in a file of its own.
-    fn atm_sends(&self, text: &str) -> Value {
+    fn atm_sends(&self, from: &str, text: &str) -> Value {
         loop {
-            let said = self.atm("team-lead", &["send", "arch", text]);
+            let said = self.atm(from, &["send", "arch", text]);
             match said["outcome"].as_str() {
                 Some("queued") => {}
                 // Not "conflict_resolved": then somebody has written under its lock.
                 Some("success") => {
                     let id = &said["message_id"];
-                    return json!({"from": "team-lead", "text": text, "summary": text, "message_id": id});
+                    return json!({"from": from, "text": text, "summary": text, "message_id": id});
                 }
                 _ => panic!("{said}"),
             }
@@ -207,16 +214,14 @@ fn assert_same(entry: &Value, written: &Value) {
 fn the_part_of_another_process() {
     let Ok(part) = std::env::var(PART) else { return };
     let post = post(Path::new(&std::env::var(PLACE).unwrap()));
-    let mark = || {
-        let unread = post.unread(&arch(), usize::MAX).unwrap();
-        let ids: Vec<_> = unread.messages.into_iter().map(|message| message.id).collect();
-        post.mark_read_of_ours(&AgentName::parse("arch").unwrap(), &ids).unwrap();
-    };
-    let Some(("write", name)) = part.split_once(' ') else { return mark() };
-    for n in 0..EACH {
-        post.send(&arch(), &[draft(&format!("{name} {n}"))]).unwrap();
-        if n % 10 == 9 {
-            mark();
+    let Some(("write", name)) = part.split_once(' ') else { return mark_all(&post) };
+    // One message alone, then four in one go; and sometimes it reads.
+    for n in (0..EACH).step_by(5) {
+        let five: Vec<Draft> = (n..n + 5).map(|n| draft(&format!("{name} {n}"))).collect();
+        post.send(&arch(), &five[..1]).unwrap();
+        post.send(&arch(), &five[1..]).unwrap();
+        if n % 10 == 0 {
+            mark_all(&post);
         }
     }
 }
@@ -230,7 +235,18 @@ fn nothing_is_lost_beside_writers_that_know_the_directory_lock_only() {
 #[test]
 fn nothing_is_lost_beside_writers_that_know_the_os_lock_only() {
     let room = Mailroom::new();
-    room.judge(|w| (0..EACH).map(|n| room.atm_sends(&format!("theirs-{w} {n}"))).collect());
+    // One of them is a member: with each message atm also writes into the roster that it is active.
+    let from = ["team-lead", "outsider-1", "outsider-2", "outsider-3"];
+    room.judge(|w| {
+        let send = |n| {
+            // The inbox stays short, also when ours are done: a long one takes atm so long that the others give up.
+            if n % 25 == 24 {
+                mark_all(&room.post);
+            }
+            room.atm_sends(from[w], &format!("theirs-{w} {n}"))
+        };
+        (0..EACH).map(send).collect()
+    });
 }
 
 #[test]
@@ -246,7 +262,7 @@ fn a_reader_that_is_killed_at_any_step_leaves_nothing_broken_to_anybody() {
         let died = room.ours("mark").env(steps::KILL_AT, step).status().unwrap();
         assert_eq!(died.signal(), Some(9), "{step}: {died}");
         room.age_lock();
-        let written = [room.locking_writes("theirs", 1).remove(0), room.atm_sends("from atm")];
+        let written = [room.locking_writes("theirs", 1).remove(0), room.atm_sends("team-lead", "from atm")];
         room.post.send(&arch(), &[draft("afterwards")]).unwrap();
         let entries = room.entries();
         let [.., theirs, atm, afterwards] = &entries[..] else { panic!("{step}: {entries:?}") };
@@ -283,7 +299,7 @@ fn a_writer_of_theirs_that_is_killed_with_the_lock_in_hand_is_in_nobodys_way() {
 fn atm_reads_what_we_write_and_we_read_what_atm_writes() {
     let room = Mailroom::new();
     room.post.send(&arch(), &[draft("from us")]).unwrap();
-    room.atm_sends("from atm");
+    room.atm_sends("team-lead", "from atm");
     let said = room.atm("arch", &["read", "--no-mark", "--no-update-seen"]);
     let theirs: Vec<&str> = said["messages"].as_array().unwrap().iter().filter_map(|m| m["text"].as_str()).collect();
     assert_eq!(theirs, ["from us", "from atm"]);
