@@ -1,166 +1,172 @@
-//! The real Claude Code client, headless and offline: its model is a script on loopback, as Codex's is.
+//! The client that most users have: Claude Code, headless, its model a script on loopback, with our program and a real Codex.
+//!
+//! With the variables set here it speaks to that script and to nobody else (2.1.330: strace shows one other `connect`,
+//! of our server to its Codex). It speaks the protocol of 2026-07-28, or an older one where it is told to; it hides the
+//! tools of servers behind its own `ToolSearch`, and shows its model the structure of a result instead of its text.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::net::Ipv4Addr;
+use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::Arc;
+use std::process::Output;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use atm_agent_mcp::demo::model::{Gate, Reply, Request, spoken};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::process::Command;
-use tokio::task::JoinSet;
 
-use crate::stage::{Scene, Stage};
+use crate::claude_api::{ClaudeApi, LAST_WORD, Step};
+use crate::stage::{self, Scene, Stage};
 
-const CLAUDE: &str = "2.1.330";
+const CLAUDE_CODE: &str = "2.1.330";
+const CODEX: &str = "0.169.0";
 
-on_each_codex! {
-    claude_code_connects_starts_an_agent_writes_to_it_and_reads_its_answer,
-}
+const BIN: &str = env!("CARGO_BIN_EXE_atm-agent-mcp");
 
-/// The part of the Anthropic Messages API that `claude -p` needs: it asks for each of these tools once, then says that it is
-/// done.
-struct Api {
-    url: String,
-    _tasks: JoinSet<()>,
-}
-
-impl Api {
-    async fn start(calls: Vec<(&'static str, Value)>) -> Api {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let calls = Arc::new(calls);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let calls = calls.clone();
-                let service = service_fn(move |request| answer(request, calls.clone()));
-                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
-        Api { url, _tasks: tasks }
-    }
-}
-
-async fn answer(
-    request: hyper::Request<Incoming>,
-    calls: Arc<Vec<(&'static str, Value)>>,
-) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
-    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if asked["stream"] != true {
-        return Ok(hyper::Response::new(Full::from(r#"{"input_tokens":1}"#)));
-    }
-    let messages = asked["messages"].as_array().into_iter().flatten();
-    let blocks = messages.flat_map(|message| message["content"].as_array().into_iter().flatten());
-    let step = blocks.filter(|block| block["type"] == "tool_result").count();
-    let (block, delta, stop) = match calls.get(step) {
-        Some((name, input)) => (
-            json!({"type": "tool_use", "id": format!("toolu_{step}"), "name": name, "input": {}}),
-            json!({"type": "input_json_delta", "partial_json": input.to_string()}),
-            "tool_use",
-        ),
-        None => (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": "all done"}), "end_turn"),
-    };
-    let usage = json!({"input_tokens": 1, "output_tokens": 1});
-    let message = json!({
-        "id": "msg_1", "type": "message", "role": "assistant", "model": asked["model"], "content": [], "usage": usage,
-        "stop_reason": null, "stop_sequence": null,
-    });
-    let events = [
-        json!({"type": "message_start", "message": message}),
-        json!({"type": "content_block_start", "index": 0, "content_block": block}),
-        json!({"type": "content_block_delta", "index": 0, "delta": delta}),
-        json!({"type": "content_block_stop", "index": 0}),
-        json!({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": null}, "usage": usage}),
-        json!({"type": "message_stop"}),
-    ];
-    let text: String =
-        events.iter().map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap())).collect();
-    let response = hyper::Response::builder().header("content-type", "text/event-stream").body(Full::from(text));
-    Ok(response.unwrap())
-}
-
-fn claude() -> PathBuf {
+/// What `cargo xtask test` has installed: where it says, or where it does so by default.
+fn claude_code() -> PathBuf {
     let here = || {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("target/claude-code").join(CLAUDE).join("node_modules/.bin/claude")
+        let version = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join("claude-code").join(CLAUDE_CODE);
+        version.join("node_modules").join(".bin").join("claude")
     };
-    let claude = std::env::var_os("ATM_TEST_CLAUDE").map_or_else(here, PathBuf::from);
-    assert!(claude.exists(), "{} is not there; `cargo xtask test` installs it and runs the tests", claude.display());
-    claude
+    let path = env::var_os("ATM_TEST_CLAUDE_CODE").map_or_else(here, PathBuf::from);
+    assert!(path.exists(), "{} is not there; `cargo xtask test` installs it and runs the tests", path.display());
+    path
 }
 
 impl Scene {
-    /// `claude -p` in this world, with our server and this model, and without anything of the user's.
-    fn claude(&self, api: &Api) -> Command {
-        let ours = self.command(&[]);
-        let ours = ours.as_std();
-        let text = |text: &std::ffi::OsStr| text.to_str().unwrap().to_owned();
-        let env: BTreeMap<String, String> =
-            ours.get_envs().filter_map(|(name, value)| Some((text(name), text(value?)))).collect();
-        let args: Vec<String> = ours.get_args().map(text).collect();
-        let server = json!({"type": "stdio", "command": text(ours.get_program()), "args": args, "env": env});
-        let config = self.home().join("mcp.json");
-        std::fs::write(&config, json!({"mcpServers": {"codex": server}}).to_string()).unwrap();
-        let mut claude = Command::new(claude());
-        claude.args(["-p", "go", "--output-format", "json", "--strict-mcp-config", "--mcp-config"]).arg(config);
-        claude.args([
-            "--allowedTools",
-            "mcp__codex__codex mcp__codex__atm_send mcp__codex__atm_read mcp__codex__agent_wait",
-        ]);
-        claude.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.home());
-        claude.env("ANTHROPIC_BASE_URL", &api.url).env("ANTHROPIC_API_KEY", "sk-ant-dummy");
+    /// Claude Code, with all of its files in this world and nobody to talk to but `api`.
+    fn claude(&self, api: &ClaudeApi) -> Command {
+        let mut command = self.foreign(&claude_code());
+        // Its socket, and the notes of its children.
+        let temp = self.home().join("tmp");
+        std::fs::create_dir_all(&temp).unwrap();
+        command.env("CLAUDE_CONFIG_DIR", self.home().join(".claude")).env("CLAUDE_CODE_TMPDIR", temp);
+        command.env("ANTHROPIC_BASE_URL", api.base_url()).env("ANTHROPIC_API_KEY", "sk-ant-dummy");
         for off in [
             "DISABLE_TELEMETRY",
             "DISABLE_ERROR_REPORTING",
             "DISABLE_AUTOUPDATER",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
         ] {
-            claude.env(off, "1");
+            command.env(off, "1");
         }
-        claude.current_dir(self.project()).stdin(Stdio::null()).kill_on_drop(true);
-        claude
+        command.stdin(std::process::Stdio::null());
+        command
     }
 }
 
-async fn claude_code_connects_starts_an_agent_writes_to_it_and_reads_its_answer(stage: Stage) {
-    let scene = stage.with(crate::post::correspondent(false)).await;
-    let tell = "TELL team-lead the tests pass";
-    let api = Api::start(vec![
-        ("mcp__codex__codex", json!({"identity": "ana", "prompt": "hello"})),
-        ("mcp__codex__codex", json!({"identity": "ben", "prompt": tell})),
-        ("mcp__codex__atm_send", json!({"to": "ana", "message": "look at the schema"})),
-        ("mcp__codex__atm_read", json!({})),
+/// What it printed; it has not failed.
+fn printed(output: Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn claude_code_says_that_it_is_connected() {
+    stage::play(CODEX, async |stage: Stage| {
+        let scene = stage.plain().await;
+        let api = ClaudeApi::start(Vec::new()).await;
+        let add = ["mcp", "add", "--scope", "user", "atm", "--", BIN, "serve"];
+        printed(scene.claude(&api).args(add).output().await.unwrap());
+        let listed = printed(scene.claude(&api).args(["mcp", "list"]).output().await.unwrap());
+        assert!(listed.lines().any(|line| line.starts_with("atm: ") && line.ends_with(" Connected")), "{listed}");
+        assert_eq!(teams(&scene), Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn claude_code_starts_an_agent_writes_to_it_and_reads_its_answer() {
+    stage::play(CODEX, |stage| correspondence(stage, "auto", "modern")).await;
+}
+
+#[tokio::test]
+async fn claude_code_does_so_in_the_older_protocol_too() {
+    stage::play(CODEX, |stage| correspondence(stage, "legacy", "legacy")).await;
+}
+
+async fn correspondence(stage: Stage, negotiation: &str, era: &str) {
+    let answered = Gate::new();
+    answered.open();
+    let scene = stage.with(agent(&answered)).await;
+    let api = ClaudeApi::start(vec![
+        Step::call("ToolSearch", json!({"query": "select:mcp__atm__codex,mcp__atm__atm_send,mcp__atm__atm_read"})),
+        Step::call("mcp__atm__codex", json!({"identity": "ana", "prompt": "SAY hello from codex"})),
+        Step::call("mcp__atm__atm_send", json!({"to": "ana", "message": "are the tests green?"})),
+        Step::call("mcp__atm__atm_read", json!({})).once(&answered),
     ])
     .await;
-    let output = scene.claude(&api).output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let result: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
-    assert_eq!((&result["result"], &result["is_error"]), (&json!("all done"), &json!(false)), "{said}");
-    // What it was told of its calls stands in its transcript.
-    let transcripts = scene.home().join(".claude/projects");
-    let transcript: String = std::fs::read_dir(transcripts)
-        .unwrap()
-        .flat_map(|project| std::fs::read_dir(project.unwrap().path()).unwrap())
-        .filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok())
-        .collect();
-    for told in ["Sent to team-lead", "Sent to ana", "the tests pass"] {
-        assert!(transcript.contains(told), "{told} in {transcript}");
+    let said = converse(&scene, &api, negotiation).await;
+    assert_eq!((&said["result"], &said["permission_denials"]), (&json!(LAST_WORD), &json!([])), "{said}");
+
+    // Its model was told what the server is for, and of the tools by name.
+    let asked = api.asked();
+    let first = asked.first().unwrap().conversation();
+    assert!(first.contains("Runs a team of OpenAI Codex agents.") && first.contains("mcp__atm__atm_send"), "{first}");
+    let results = asked.last().unwrap().results();
+    let [_, started, sent, read] = &results[..] else { panic!("{results:?}") };
+    let [started, sent, read] = [started, sent, read].map(|text| serde_json::from_str::<Value>(text).unwrap());
+    assert_eq!(started["content"], "hello from codex", "{started}");
+    assert_eq!(sent["recipient"], "running here", "{sent}");
+    let mail = read["messages"].as_array().unwrap();
+    let answer = mail.iter().find(|mail| mail["text"] == "they are green");
+    assert_eq!(answer.map(|answer| &answer["from"]), Some(&json!("ana")), "{read}");
+
+    // The agent was asked, by the lead and once.
+    let letters = scene.asked_last().texts("user").into_iter().filter(|text| text.contains("are the tests green?"));
+    let letters: Vec<String> = letters.collect();
+    assert!(letters.len() == 1 && letters[0].contains("from=\"team-lead\""), "{letters:?}");
+
+    // The server knew the session, and made no team of its name: headless, Claude Code has none.
+    let environment = std::fs::read_to_string(environment(&scene)).unwrap();
+    let session = format!("CLAUDE_CODE_SESSION_ID={}", said["session_id"].as_str().unwrap());
+    assert!(environment.lines().any(|line| line == session), "{environment}");
+    assert_eq!(teams(&scene), ["tests"]);
+    assert!(noted(&scene).contains(&format!("\\\"protocolEra\\\":\\\"{era}\\\"")), "{}", noted(&scene));
+    assert_eq!(scene.codexes(), Vec::<String>::new(), "a Codex that outlives its client");
+}
+
+/// The model of an agent that answers mail; the gate is reached when its answer is sent.
+fn agent(answered: &Gate) -> impl Fn(&Request) -> Reply + Send + Sync + use<> {
+    let answered = answered.clone();
+    move |request: &Request| {
+        if request.last_item_is_output() {
+            return Reply::say("answered").after(&answered);
+        }
+        match request.last_user_text() {
+            mail if mail.contains("atm-letter") => {
+                Reply::call("atm.send", json!({"to": "team-lead", "message": "they are green"}))
+            }
+            _ => spoken(request),
+        }
     }
-    assert_eq!(scene.inbox("tests", "ana")[0].from, "team-lead");
-    let mail = scene.inbox("tests", "team-lead");
-    assert_eq!((mail[0].from.as_str(), mail[0].text.as_str()), ("ben", "the tests pass"));
-    // A headless session has no team, and none is made for it.
-    let teams = std::fs::read_dir(scene.home().join(".claude/teams")).unwrap().map(|team| team.unwrap().file_name());
-    assert_eq!(teams.collect::<Vec<_>>(), ["tests"]);
+}
+
+/// Has Claude Code take all the steps of its model, and answers with what it says at the end.
+async fn converse(scene: &Scene, api: &ClaudeApi, negotiation: &str) -> Value {
+    let servers = scene.home().join("mcp.json");
+    let serve = "env > \"$1\"; exec \"$0\" serve --team tests";
+    let server = json!({"command": "/bin/sh", "args": ["-c", serve, BIN, environment(scene)]});
+    std::fs::write(&servers, json!({"mcpServers": {"atm": server}}).to_string()).unwrap();
+    let mut claude = scene.claude(api);
+    claude.env("MCP_PROTOCOL_NEGOTIATION", negotiation);
+    claude.args(["-p", "take the steps", "--output-format", "json", "--strict-mcp-config"]);
+    claude.args(["--allowedTools", "mcp__atm", "--mcp-config"]).arg(servers);
+    serde_json::from_str(&printed(claude.output().await.unwrap())).unwrap()
+}
+
+/// Where the environment that the server was started with is written down.
+fn environment(scene: &Scene) -> PathBuf {
+    scene.home().join("environment")
+}
+
+/// The teams that have a directory.
+fn teams(scene: &Scene) -> Vec<String> {
+    let all = std::fs::read_dir(scene.home().join(".claude").join("teams")).into_iter().flatten().flatten();
+    all.map(|team| team.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// What Claude Code has noted of our server, in the one place where it does so.
+fn noted(scene: &Scene) -> String {
+    let all = std::fs::read_dir(scene.home().join(".cache/claude-cli-nodejs")).unwrap();
+    let dirs = all.flatten().filter_map(|project| std::fs::read_dir(project.path().join("mcp-logs-atm")).ok());
+    dirs.flatten().flatten().map(|log| std::fs::read_to_string(log.path()).unwrap()).collect()
 }

@@ -23,6 +23,8 @@ mod background;
 mod cancel;
 mod chaos;
 mod claude;
+#[path = "../../testing/claude_api.rs"]
+mod claude_api;
 mod clients;
 mod close;
 mod commands;

@@ -128,6 +128,16 @@ impl Scene {
         command
     }
 
+    /// A program of somebody else in this world; it is given nothing of the caller's environment but where programs are.
+    pub(crate) fn foreign(&self, program: &Path) -> Command {
+        let ours = self.world.command(program, &self.codex);
+        let given = ours.as_std().get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let mut command = Command::new(program);
+        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).envs(given);
+        command.current_dir(self.project()).kill_on_drop(true);
+        command
+    }
+
     /// The same world with another program in place of Codex.
     pub(crate) fn with_codex(self, codex: PathBuf) -> Scene {
         Scene { codex, ..self }

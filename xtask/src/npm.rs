@@ -43,6 +43,10 @@ pub(crate) const INSPECTOR: Package =
 pub(crate) const PROPER_LOCKFILE: Package =
     Package { title: "proper-lockfile", name: "proper-lockfile", kind: Kind::Library };
 
+/// A user's client.
+pub(crate) const CLAUDE_CODE: Package =
+    Package { title: "Claude Code", name: "@anthropic-ai/claude-code", bin: "claude" };
+
 /// Written last: where it stands, the install is whole.
 const MARK: &str = "installed";
 
