@@ -1,8 +1,8 @@
 //! The client that most users have: Claude Code, headless, its model a script on loopback, with our program and a real Codex.
 //!
-//! With the variables set here it speaks to that script and to nobody else (2.1.330: strace shows one other `connect`,
-//! of our server to its Codex). It speaks the protocol of 2026-07-28, or an older one where it is told to; it hides the
-//! tools of servers behind its own `ToolSearch`, and shows its model the structure of a result instead of its text.
+//! With the variables set here it speaks to that script and to nobody else (2.1.330, by strace). It speaks the protocol
+//! of 2026-07-28, or an older one where it is told to; it hides the tools of servers behind its own `ToolSearch`, and
+//! shows its model the structure of a result instead of its text.
 
 use std::env;
 use std::path::{Path, PathBuf};
