@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 pub struct SendArgs {
     /// To whom: a member's name, or name@team for a member of another team.
     pub to: Option<String>,
-    /// What to say, at most 1048576 bytes. One that begins with [urgent] joins what the recipient does now, instead of waiting for its end.
+    /// What to say, at most 1048576 bytes. One that begins with the word urgent in square brackets joins what the recipient does now, instead of waiting for its end.
     pub message: Option<String>,
     /// The same in a few words.
     pub summary: Option<String>,

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::process::{Command, ExitCode};
 
-use crate::npm::{CLAUDE_CODE, CODEX, INSPECTOR, Version};
+use crate::npm::{CLAUDE_CODE, CODEX, INSPECTOR, PROPER_LOCKFILE, Version};
 use crate::run::{answers, run};
 use crate::workspace::Workspace;
 
@@ -36,8 +36,12 @@ const NEWEST: &str = "0.169.0";
 /// The MCP client that the tests call the server with.
 const INSPECTOR_VERSION: &str = "2.12.0";
 
-/// The Claude Code that the tests put before the server.
+/// The client that most people have.
 const CLAUDE_CODE_VERSION: &str = "2.1.330";
+
+/// The lock of the other writer of mail, and the program that is another one.
+const PROPER_LOCKFILE_VERSION: &str = "4.1.2";
+const ATM_VERSION: &str = "0.14.0";
 
 /// The benchmarks, in the order in which cargo runs them.
 const BENCHES: [&str; 3] = ["overhead", "queue", "mail"];
@@ -50,6 +54,10 @@ const INSPECTOR_BIN: &str = "ATM_TEST_INSPECTOR";
 
 /// Where the tests find Claude Code.
 const CLAUDE_CODE_BIN: &str = "ATM_TEST_CLAUDE_CODE";
+
+/// Where the tests find proper-lockfile and atm.
+const PROPER_LOCKFILE_DIR: &str = "ATM_TEST_PROPER_LOCKFILE";
+const ATM_BIN: &str = "ATM_TEST_ATM";
 
 #[derive(Debug, PartialEq)]
 enum Task {
@@ -147,7 +155,12 @@ fn demo(workspace: &Workspace, args: &[OsString]) -> Outcome {
 fn test(workspace: &Workspace, args: &[OsString]) -> Outcome {
     install(workspace, &pinned())?;
     let inspector = INSPECTOR.install(&workspace.inspector_dir(), &Version::pinned(INSPECTOR_VERSION))?;
-    let claude_code = CLAUDE_CODE.install(&workspace.claude_code_dir(), &Version::pinned(CLAUDE_CODE_VERSION))?;
+    let claude_code =
+        CLAUDE_CODE.install(&workspace.installed("claude-code"), &Version::pinned(CLAUDE_CODE_VERSION))?;
+    let lockfile = Version::pinned(PROPER_LOCKFILE_VERSION);
+    let lockfile = PROPER_LOCKFILE.install(&workspace.installed("proper-lockfile"), &lockfile)?;
+    // Their tests run where processes can be killed between two steps.
+    let atm = if cfg!(unix) { Some(crates::install_atm(workspace, ATM_VERSION)?) } else { None };
     let runner: &[&str] = if answers(workspace.cargo().args(["nextest", "--version"])) {
         &["nextest", "run"]
     } else {
@@ -157,6 +170,7 @@ fn test(workspace: &Workspace, args: &[OsString]) -> Outcome {
     let mut tests = workspace.cargo();
     tests.env(CODEX_DIR, workspace.codex_dir()).env(INSPECTOR_BIN, inspector);
     tests.env(CLAUDE_CODE_BIN, claude_code);
+    tests.env(PROPER_LOCKFILE_DIR, lockfile).envs(atm.map(|atm| (ATM_BIN, atm)));
     tests.args(runner).args(["--workspace", "--no-fail-fast"]).args(args);
     run(&mut tests)
 }

@@ -39,13 +39,13 @@ pub(crate) const CODEX: Package = Package { title: "Codex", name: "@openai/codex
 pub(crate) const INSPECTOR: Package =
     Package { title: "MCP Inspector", name: "@modelcontextprotocol/inspector", kind: Kind::Program("mcp-inspector") };
 
+/// The client that most people have.
+pub(crate) const CLAUDE_CODE: Package =
+    Package { title: "Claude Code", name: "@anthropic-ai/claude-code", kind: Kind::Program("claude") };
+
 /// The lock that Claude Code's own is like.
 pub(crate) const PROPER_LOCKFILE: Package =
     Package { title: "proper-lockfile", name: "proper-lockfile", kind: Kind::Library };
-
-/// A user's client.
-pub(crate) const CLAUDE_CODE: Package =
-    Package { title: "Claude Code", name: "@anthropic-ai/claude-code", bin: "claude" };
 
 /// Written last: where it stands, the install is whole.
 const MARK: &str = "installed";
@@ -139,7 +139,7 @@ impl Package {
             }
         }?;
         let text = String::from_utf8_lossy(&said.stdout);
-        // "codex-cli 0.169.0" (seen in 0.144.6 and 0.169.0), "2.12.0" (the inspector), "2.1.330 (Claude Code)".
+        // "codex-cli 0.169.0" (seen in 0.144.6 and 0.169.0), "2.12.0" (the inspector), "2.1.330 (Claude Code)", "2.1.330 (Claude Code)".
         if said.status.success() && text.split_whitespace().any(|word| word == version.0) {
             return Ok(());
         }

@@ -42,9 +42,9 @@ impl Workspace {
         self.target.join("inspector")
     }
 
-    /// Holds the installed Claude Code.
-    pub(crate) fn claude_code_dir(&self) -> PathBuf {
-        self.target.join("claude-code")
+    /// Holds one directory for each installed version of something else that the tests run.
+    pub(crate) fn installed(&self, what: &str) -> PathBuf {
+        self.target.join(what)
     }
 
     /// A program that `cargo build` leaves, in the directory of its profile.

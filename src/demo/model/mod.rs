@@ -96,6 +96,10 @@ enabled = false
 exporter = "none"
 metrics_exporter = "none"
 
+# Their catalog is looked for on the net (0.144.6, 0.169.0).
+[features]
+plugins = false
+
 # A sandbox that is killed leaves an empty .git, .codex and .agents in each root that may be written to.
 [sandbox_workspace_write]
 exclude_slash_tmp = true
