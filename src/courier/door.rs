@@ -6,9 +6,13 @@ use tokio::sync::{Mutex, MutexGuard};
 #[derive(Debug, Default)]
 pub(super) struct Door(Mutex<()>);
 
+/// Whoever has this is inside.
+#[derive(Debug)]
+pub(super) struct Inside<'a>(#[expect(dead_code, reason = "it is held, and not looked at")] MutexGuard<'a, ()>);
+
 impl Door {
     /// Waits for its turn; the next has it when this is dropped.
-    pub(super) async fn enter(&self) -> MutexGuard<'_, ()> {
-        self.0.lock().await
+    pub(super) async fn enter(&self) -> Inside<'_> {
+        Inside(self.0.lock().await)
     }
 }

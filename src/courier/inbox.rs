@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::desk::Desk;
-use super::door::Door;
+use super::door::{Door, Inside};
 use super::history::{self, Sender};
 use super::letters::{self, Todo, Wanted};
 use super::membership::Membership;
@@ -147,11 +147,13 @@ impl InboxRound {
                 return Ok(Some(left));
             }
             let door = self.door.clone();
-            let _inside = door.enter().await;
+            let inside = door.enter().await;
             let takes = self.snapshot.borrow().takes;
             let known = self.on_file(|file| file.read()).await?;
             match known {
-                Some(sending) if !sending.is_lost => self.resolve(sending, Arc::from("its server ended")).await?,
+                Some(sending) if !sending.is_lost => {
+                    self.resolve(inside, sending, Arc::from("its server ended")).await?
+                }
                 lost => match (self.todo(takes, lost.as_ref()).await?, lost) {
                     (Todo::Nothing, _) => {
                         // Within a tick of its clock the file system tells no change from another.
@@ -164,6 +166,7 @@ impl InboxRound {
                         let losses =
                             lost.filter(|lost| lost.messages.first() == ids.first()).map_or(0, |lost| lost.losses);
                         self.deliver(
+                            inside,
                             Sending::new(DeliveryId::of_mail(self.post.team(), &ids), ids, losses),
                             parts,
                             takes,
@@ -191,7 +194,13 @@ impl InboxRound {
         Ok(letters::todo(&page.messages, wanted, self.desk.bounds, &team, &lead))
     }
 
-    async fn deliver(&mut self, sending: Sending, parts: Vec<String>, takes: Takes) -> Result<(), Failure> {
+    async fn deliver(
+        &mut self,
+        inside: Inside<'_>,
+        sending: Sending,
+        parts: Vec<String>,
+        takes: Takes,
+    ) -> Result<(), Failure> {
         let written = sending.clone();
         self.on_file(move |file| file.write(&written)).await?;
         steps::at("letter.written");
@@ -200,7 +209,7 @@ impl InboxRound {
         match self.handle.deliver(delivery).await {
             Receipt::Delivered { thread, turn } => {
                 steps::at("letter.proved");
-                self.arrived(sending, thread, turn).await
+                self.arrived(inside, sending, thread, turn).await
             }
             Receipt::NotNow => {
                 self.pace.pause(NOT_NOW);
@@ -211,7 +220,7 @@ impl InboxRound {
                 self.pace.failed();
                 self.take_back(sending).await
             }
-            Receipt::InDoubt(why) => self.resolve(sending, why).await,
+            Receipt::InDoubt(why) => self.resolve(inside, sending, why).await,
         }
     }
 
@@ -226,11 +235,11 @@ impl InboxRound {
     }
 
     /// Mail of which nobody knows whether it has arrived: the thread's history does.
-    async fn resolve(&mut self, sending: Sending, why: Arc<str>) -> Result<(), Failure> {
+    async fn resolve(&mut self, inside: Inside<'_>, sending: Sending, why: Arc<str>) -> Result<(), Failure> {
         let is_ours = self.sending.as_ref().is_some_and(SendingFile::is_ours);
         let sender = if is_ours { Sender::Us } else { Sender::Dead };
         match history::find(&self.handle, &sending.delivery, sender).await {
-            Ok(Some((thread, turn))) => self.arrived(sending, thread, turn).await,
+            Ok(Some((thread, turn))) => self.arrived(inside, sending, thread, turn).await,
             Ok(None) => {
                 let lost = sending.lost();
                 if lost.losses >= LOSSES_MAX {
@@ -247,7 +256,15 @@ impl InboxRound {
         }
     }
 
-    async fn arrived(&mut self, sending: Sending, thread: ThreadId, turn: TurnId) -> Result<(), Failure> {
+    async fn arrived(
+        &mut self,
+        inside: Inside<'_>,
+        sending: Sending,
+        thread: ThreadId,
+        turn: TurnId,
+    ) -> Result<(), Failure> {
+        // A lock of the inbox that hangs holds up nobody else's way to the agent.
+        drop(inside);
         self.pace.succeeded();
         let agent = self.handle.identity().clone();
         tracing::info!(%agent, messages = sending.messages.len(), %turn, "its mail is delivered");

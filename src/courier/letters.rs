@@ -48,11 +48,16 @@ pub(super) fn todo(unread: &[Message], wanted: Wanted, bounds: Bounds, team: &st
         Wanted::All | Wanted::Urgent => bounds.messages.min(ALL_MAX / (bounds.length + AROUND_MAX)).max(1),
     };
     let (mut ids, mut parts) = (Vec::new(), Vec::new());
-    let is_wanted = |message: &&Message| wanted != Wanted::Urgent || message.urgency == Urgency::Urgent;
+    let shuts_down = |message: &Message| {
+        message.from == lead && matches!(Frame::parse(&message.text), Some(Frame::ShutdownRequest { .. }))
+    };
+    // An end is never urgent: it comes after the turn.
+    let is_wanted =
+        |message: &&Message| wanted != Wanted::Urgent || (message.urgency == Urgency::Urgent && !shuts_down(message));
     for message in unread.iter().filter(is_wanted).take(most) {
         let text = match Frame::parse(&message.text) {
             // Only who leads may end somebody; from anybody else it is a wish to be read.
-            Some(Frame::ShutdownRequest { request_id, .. }) if message.from == lead && wanted != Wanted::Urgent => {
+            Some(Frame::ShutdownRequest { request_id, .. }) if message.from == lead => {
                 if ids.is_empty() {
                     return Todo::ShutDown(Box::new(message.clone()), request_id);
                 }
@@ -119,7 +124,8 @@ mod tests {
 
     #[test]
     fn only_what_is_urgent_joins_a_turn() {
-        let unread = [message("ben", "later"), message("ben", "[urgent] now"), message("boss", SHUT_DOWN)];
+        let pressing = Message { urgency: Urgency::Urgent, ..message("boss", SHUT_DOWN) };
+        let unread = [message("ben", "later"), message("ben", "[urgent] now"), pressing];
         let Todo::Deliver(ids, _) = done(&unread, Wanted::Urgent) else { panic!("there is mail") };
         assert_eq!(ids, [unread[1].id.clone()]);
     }

@@ -50,9 +50,12 @@ impl Membership {
                 return Ok(Ok(None));
             }
             let joined = new.map_or(Ok(()), |new| post.join(&with_record(new, &dir)));
-            let told =
-                joined.and_then(|()| if shown == Some(stands) { Ok(()) } else { post.set_active(&agent, stands) });
-            Ok(told.map(|()| Some(stands)))
+            let is_in = joined.and_then(|()| match shown == Some(stands) {
+                true => Ok(true),
+                false => post.set_active(&agent, stands),
+            });
+            // Whoever took it out, at the next look it joins again.
+            Ok(is_in.map(|is_in| is_in.then_some(stands)))
         });
         match kept.await {
             Ok(Ok(shown)) => self.shown = shown,

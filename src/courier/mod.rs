@@ -120,6 +120,7 @@ impl Rounds {
 
 /// Takes those out of the teams whom servers of ours left there that were killed.
 fn clear_up(desk: &Desk) {
+    desk.teams.make_named();
     for post in desk.teams.all() {
         let is_alive = |ours: &Ours| Lock::is_held(&desk.dir.agent_lock(&ours.agent_id));
         match post.remove_ours(&|_, ours| ours.team != *desk.teams.ours() || is_alive(ours)) {

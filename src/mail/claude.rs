@@ -117,7 +117,7 @@ impl Post for ClaudePost {
         self.roster.remove_ours(alive)
     }
 
-    fn set_active(&self, agent: &AgentId, activity: Activity) -> Result<(), MailError> {
+    fn set_active(&self, agent: &AgentId, activity: Activity) -> Result<bool, MailError> {
         self.roster.set_active(agent, activity)
     }
 

@@ -35,8 +35,8 @@ pub trait Post: Send + Sync {
     /// Takes those of our agents out of the team that are not `alive`, and answers their names; others are never touched.
     fn remove_ours(&self, alive: &dyn Fn(&str, &Ours) -> bool) -> Result<Vec<String>, MailError>;
 
-    /// Says whether an agent of ours is at work.
-    fn set_active(&self, agent: &AgentId, activity: Activity) -> Result<(), MailError>;
+    /// Says whether an agent of ours is at work; answers whether it is a member.
+    fn set_active(&self, agent: &AgentId, activity: Activity) -> Result<bool, MailError>;
 
     /// Puts messages into a member's inbox, all or none.
     fn send(&self, to: &MemberName, drafts: &[Draft]) -> Result<Sent, MailError>;

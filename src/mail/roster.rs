@@ -100,15 +100,18 @@ impl Roster {
         Ok(gone)
     }
 
-    /// Says whether an agent of ours is at work.
-    pub(super) fn set_active(&self, agent: &AgentId, activity: Activity) -> Result<(), MailError> {
+    /// Says whether an agent of ours is at work; answers whether it is a member.
+    pub(super) fn set_active(&self, agent: &AgentId, activity: Activity) -> Result<bool, MailError> {
         let active = if activity == Activity::Active { "true" } else { "false" };
+        let mut is_there = false;
         self.change(|members| {
+            is_there = members.iter().any(|text| ours(text).is_some_and(|ours| ours.agent_id == *agent));
             for member in members.iter_mut().filter(|text| ours(text).is_some_and(|ours| ours.agent_id == *agent)) {
                 *member = splice::set(member, "isActive", active).expect("it is an object");
             }
             Ok(())
-        })
+        })?;
+        Ok(is_there)
     }
 
     /// Changes the members; everything else in the file, and what is not changed of them, stays as it is to the byte.

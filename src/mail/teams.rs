@@ -43,18 +43,21 @@ impl fmt::Debug for Teams {
 }
 
 impl Teams {
-    /// Touches nothing yet, unless the team was asked for by name.
+    /// Touches nothing yet.
     pub fn open(setup: TeamsSetup) -> Teams {
         let post = |team: &TeamName| -> Arc<dyn Post> { Arc::new(ClaudePost::open(&setup.home, team)) };
         let own = post(&TeamName::from(&setup.team));
         let session = setup.session_id.as_deref().and_then(TeamName::of_session).map(|team| post(&team));
-        let teams = Teams { own, session, made: watch::Sender::default(), setup: Arc::new(setup) };
-        if teams.setup.is_named
-            && let Err(error) = teams.make_own()
+        Teams { own, session, made: watch::Sender::default(), setup: Arc::new(setup) }
+    }
+
+    /// Makes ours at the start, if somebody asked for it by name.
+    pub fn make_named(&self) {
+        if self.setup.is_named
+            && let Err(error) = self.make_own()
         {
-            tracing::warn!(team = %teams.setup.team, %error, "the team cannot be made");
+            tracing::warn!(team = %self.setup.team, %error, "the team cannot be made");
         }
-        teams
     }
 
     /// What our team is called with us.
@@ -102,14 +105,17 @@ impl Teams {
     /// their mail is with our team, which outlives the session's.
     pub fn route(&self, to: &Address, is_ours: bool) -> Result<Arc<dyn Post>, MailError> {
         match &to.team {
-            Some(team) if team == self.own.team() => {
+            // Claude Code finds a team whatever the case of its name (2.1.330).
+            Some(team) if team.config_dir() == self.own.team().config_dir() => {
                 self.make_own()?;
                 Ok(self.own.clone())
             }
-            Some(team) => match self.session.as_ref().filter(|session| session.team() == team) {
-                Some(session) => Ok(session.clone()),
-                None => Ok(Arc::new(ClaudePost::open(&self.setup.home, team))),
-            },
+            Some(team) => {
+                match self.session.as_ref().filter(|session| session.team().config_dir() == team.config_dir()) {
+                    Some(session) => Ok(session.clone()),
+                    None => Ok(Arc::new(ClaudePost::open(&self.setup.home, team))),
+                }
+            }
             None => {
                 if let Some(session) = self.session()
                     && !is_ours
@@ -129,7 +135,8 @@ impl Teams {
             let lead = MemberName::parse("team-lead").ok()?;
             return Some((session.clone(), lead));
         }
-        Some((self.own.clone(), MemberName::from(&self.setup.lead))).filter(|_| self.own.exists())
+        self.make_own().inspect_err(|error| tracing::warn!(%error, "the team cannot be made")).ok()?;
+        Some((self.own.clone(), MemberName::from(&self.setup.lead)))
     }
 }
 
@@ -155,11 +162,12 @@ mod tests {
     fn a_team_that_nobody_named_is_made_with_its_first_mail_and_a_named_one_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let unnamed = teams(&dir, false);
-        assert!(!unnamed.own().exists() && !dir.path().join(".claude").exists() && unnamed.leads().is_none());
+        assert!(!unnamed.own().exists() && !dir.path().join(".claude").exists());
         unnamed.route(&address("ana"), true).unwrap();
         assert!(unnamed.own().exists());
         let dir = tempfile::tempdir().unwrap();
         let named = teams(&dir, true);
+        named.make_named();
         assert_eq!(named.own().roster().unwrap()[0].name, "boss");
         assert_eq!(named.leads().unwrap().1.as_str(), "boss");
     }
@@ -168,6 +176,7 @@ mod tests {
     fn mail_to_a_member_of_the_session_goes_there_and_that_to_our_agents_stays_with_us() {
         let dir = tempfile::tempdir().unwrap();
         let teams = teams(&dir, true);
+        teams.make_named();
         let session = teams.all().nth(1).unwrap();
         let to = |name: &str, is_ours| teams.route(&address(name), is_ours).unwrap().team().to_string();
         assert_eq!(to("team-lead", false), "red", "there is no session's team yet");

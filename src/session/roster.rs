@@ -120,6 +120,10 @@ impl Roster {
 
     /// Starts a new agent.
     pub fn start(&self, new: NewAgent) -> Result<Handle, RosterError> {
+        if let Some(name) = new.identity.as_ref().filter(|name| self.is_the_leads(name)) {
+            let holder = "the lead of the team".to_owned();
+            return Err(RosterError::NameTaken { name: name.clone(), holder });
+        }
         let in_the_way = self.in_the_way()?;
         let named = new.identity.is_some();
         let (identity, lock) = match new.identity {
@@ -238,7 +242,15 @@ impl Roster {
         live
     }
 
+    /// Whether it is what the client is called, or what Claude Code calls the lead of its session.
+    fn is_the_leads(&self, name: &AgentName) -> bool {
+        *name == self.setup.lead || name.as_str() == "team-lead"
+    }
+
     fn name(&self, name: &AgentName) -> Result<Option<Lock>, RosterError> {
+        if self.is_the_leads(name) {
+            return Ok(None);
+        }
         self.locked(&self.setup.dir.name_lock(name))
     }
 

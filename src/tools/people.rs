@@ -64,7 +64,10 @@ pub(super) fn admit(post: &dyn Post, record: &Record, presence: Presence) -> Res
         return Ok(());
     }
     post.join(&as_member(record))?;
-    if presence == Presence::Away { post.set_active(&record.agent_id, Activity::Idle) } else { Ok(()) }
+    if presence == Presence::Away {
+        post.set_active(&record.agent_id, Activity::Idle)?;
+    }
+    Ok(())
 }
 
 /// Whether the name of an agent of ours, and with it the inbox, is another's in that team.
