@@ -9,6 +9,7 @@ use super::people;
 use super::refusal::Refusal;
 use crate::ids::{Address, AgentName, MemberName, MessageId};
 use crate::mail::envelope::{AROUND_MAX, Letter};
+use crate::mail::frame::Frame;
 use crate::mail::{Fate, Filter, MailError, Message, Post, SentLine, Which};
 use crate::session::Caller;
 
@@ -145,7 +146,11 @@ impl Inner {
 
     fn mark(&self, wish: Option<bool>, inboxes: &[Inbox<'_>], found: &[(usize, Message)]) -> Result<(), Refusal> {
         for (at, inbox) in inboxes.iter().enumerate().filter(|(_, inbox)| wish.unwrap_or(inbox.marks)) {
-            let unread = found.iter().filter(|(of, message)| *of == at && !message.read);
+            // A request to shut down is answered when the agent is idle, and not by being read.
+            let is_kept = |message: &Message| {
+                inbox.agent.is_some() && matches!(Frame::parse(&message.text), Some(Frame::ShutdownRequest { .. }))
+            };
+            let unread = found.iter().filter(|(of, message)| *of == at && !message.read && !is_kept(message));
             let ids: Vec<MessageId> = unread.map(|(_, message)| message.id.clone()).collect();
             match (&inbox.agent, ids.is_empty()) {
                 (_, true) => {}

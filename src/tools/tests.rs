@@ -331,6 +331,19 @@ async fn what_is_read_is_marked_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_request_to_shut_down_is_not_done_with_by_being_read() {
+    let world = world();
+    let ana = world.running("ana");
+    let ask =
+        r#"{"type":"shutdown_request","requestId":"r","from":"team-lead","timestamp":"2026-11-25T13:12:38.123Z"}"#;
+    for text in [ask, "and this"] {
+        world.send(&Speaker::Lead, "ana", text).await.unwrap();
+    }
+    assert_eq!(world.read(&ana.speaker, ReadMailArgs::default()).await.unwrap().value["total"], 2);
+    assert_eq!(world.unread(&ana.speaker).await, 1, "whoever brings mail finds it still");
+}
+
+#[tokio::test]
 async fn a_limit_or_a_time_that_is_none_is_refused() {
     let world = world();
     for limit in [0, 201] {
