@@ -82,6 +82,8 @@ impl Bench {
         let name = AgentName::parse(READER)?;
         let (agent, team, cwd) = (AgentId::new(), Team::parse("elsewhere")?, self.world.project());
         let (agent_type, model, color) = ("reader".into(), "none".into(), "blue".into());
+        // The server makes it, beside its start.
+        self.until(|bench| bench.post.exists())?;
         self.post.join(&NewMember { name, agent, team, agent_type, model, prompt: None, color, cwd })?;
         let reader = MemberName::parse(READER)?;
         let inbox = self.post.inbox_path(&reader);
