@@ -75,9 +75,8 @@ impl Inbox {
                 }
                 return Err(gone.into());
             }
-            let entries = splice::elements(&content.text).expect("it was seen to be an array");
-            let old = entries.iter().map(|entry| entry.get());
-            held.replace(&splice::array(old.chain(new.iter().map(String::as_str))))
+            let longer = splice::extended(&content.text, new.iter().map(String::as_str));
+            held.replace(&longer.expect("it was seen to be an array"))
         });
         appended.map(|((), content)| content.set_aside)
     }

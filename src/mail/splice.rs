@@ -118,6 +118,21 @@ pub(super) fn array<'a>(elements: impl IntoIterator<Item = &'a str>) -> String {
     array
 }
 
+/// The array with these elements behind those that are there, a line each; `None` for what does not end as an array does.
+/// Nobody looks at what is there: in a long inbox that is most of what one message more costs.
+pub(super) fn extended<'a>(array: &str, new: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let there = array.trim_end().strip_suffix(']')?.trim_end();
+    let mut is_first = there.ends_with('[');
+    let mut extended = there.to_owned();
+    for element in new {
+        extended.push_str(if is_first { "\n  " } else { ",\n  " });
+        extended.push_str(element);
+        is_first = false;
+    }
+    extended.push_str(if is_first { "]" } else { "\n]" });
+    Some(extended)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +170,24 @@ mod tests {
             assert_eq!(array(cut.into_iter().map(RawValue::get)), array_text);
         }
         assert!(["", "{}", "null", "[1", "[1]x"].iter().all(|text| elements(text).is_err()));
+    }
+
+    #[test]
+    fn what_is_put_behind_an_array_changes_nothing_of_what_is_there() {
+        for (array, longer) in [
+            ("[]", "[\n  7,\n  \"]\"\n]"),
+            (" [ ] \n", " [\n  7,\n  \"]\"\n]"),
+            ("[\n  {\"a\":  1.0},\n  [ ]\n]\n", "[\n  {\"a\":  1.0},\n  [ ],\n  7,\n  \"]\"\n]"),
+            ("[1 ,\t\"[\" ]", "[1 ,\t\"[\",\n  7,\n  \"]\"\n]"),
+            ("[[]]", "[[],\n  7,\n  \"]\"\n]"),
+        ] {
+            assert_eq!(extended(array, ["7", "\"]\""]).unwrap(), longer);
+            assert_eq!(elements(longer).unwrap().len(), elements(array).unwrap().len() + 2);
+            let same: Vec<&str> = elements(array).unwrap().into_iter().map(RawValue::get).collect();
+            let none = extended(array, []).unwrap();
+            assert_eq!(elements(&none).unwrap().into_iter().map(RawValue::get).collect::<Vec<_>>(), same);
+        }
+        assert_eq!(extended("{}", ["7"]), None);
     }
 
     proptest! {
