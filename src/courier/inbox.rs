@@ -11,7 +11,7 @@ use super::door::{Door, Inside};
 use super::history::{self, Sender};
 use super::letters::{self, Todo, Wanted};
 use super::membership::Membership;
-use super::pace::Pace;
+use super::pace::{Pace, after};
 use super::round::{Stand, changed, off_the_loop, stand};
 use super::sending::{Sending, SendingFile};
 use crate::ids::{Address, DeliveryId, MemberName, MessageId, ThreadId, TurnId};
@@ -101,17 +101,11 @@ impl InboxRound {
                     Some(self.pace.failed())
                 }
             };
-            let pause = async {
-                match pause {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = arrivals.arrival() => {}
                 () = changed(&mut self.snapshot, &self.stand) => self.pace.go_on(),
                 Ok(()) = makings.changed() => {}
-                () = pause => {}
+                () = after(pause) => {}
             }
         }
         self.membership.end().await;

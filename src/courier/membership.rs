@@ -7,11 +7,8 @@ use super::desk::Desk;
 use super::round::off_the_loop;
 use crate::home::TeamDir;
 use crate::ids::Team;
-use crate::mail::{Activity, NewMember, Post};
+use crate::mail::{Activity, NewMember, Post, color_of};
 use crate::session::{Handle, Roster, Snapshot, State};
-
-/// The colours of Claude Code's members (2.1.330).
-const COLORS: [&str; 8] = ["blue", "green", "yellow", "purple", "orange", "pink", "cyan", "red"];
 
 /// How long the end of a session waits for a roster that others have locked.
 const PARTING: Duration = Duration::from_secs(3);
@@ -82,14 +79,13 @@ impl Membership {
 
     fn new_member(&self, team: Team, snapshot: &Snapshot) -> NewMember {
         let name = self.handle.identity().clone();
-        let sum: usize = name.as_str().bytes().map(usize::from).sum();
         NewMember {
             agent: self.handle.agent().clone(),
             team,
             agent_type: "codex".to_owned(),
             model: snapshot.model.clone().unwrap_or_else(|| "codex".to_owned()),
             prompt: None,
-            color: COLORS[sum % COLORS.len()].to_owned(),
+            color: color_of(&name),
             cwd: Default::default(),
             name,
         }

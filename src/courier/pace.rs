@@ -7,6 +7,14 @@ use tokio::time::Instant;
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// Comes after so long, or never.
+pub(super) async fn after(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The pauses of one round.
 #[derive(Debug, Default)]
 pub(super) struct Pace {

@@ -11,7 +11,7 @@ use super::ages::Ages;
 use super::door::Door;
 use super::history::{self, Sender};
 use super::message::{self, Said};
-use super::pace::Pace;
+use super::pace::{Pace, after};
 use crate::ids::{DeliveryId, TurnId};
 use crate::journal::{Entry, Journal};
 use crate::queue::{self, Arrivals, Claim, Claimer, Holder, Limits, Queues};
@@ -115,12 +115,6 @@ impl Round {
     }
 
     async fn wait(&mut self, arrivals: &Arrivals, pause: Option<Duration>) {
-        let pause = async {
-            match pause {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = arrivals.next() => {
                 if let Some(claimer) = &mut self.claimer {
@@ -128,7 +122,7 @@ impl Round {
                 }
             }
             () = changed(&mut self.snapshot, &self.stand) => self.pace.go_on(),
-            () = pause => {}
+            () = after(pause) => {}
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::home::private_dir;
+use crate::home::{append_lines, private_dir};
 
 /// The file, and how it is rotated: `audit.jsonl` becomes `audit.jsonl.1`, that one `audit.jsonl.2` …
 #[derive(Debug)]
@@ -24,8 +24,7 @@ impl Log {
     /// A line that a crash has torn stays alone: ours begin on a new one. Two that see this at once leave a blank line.
     pub(super) fn append(&self, lines: &[u8]) -> io::Result<()> {
         private_dir(self.path.parent().ok_or_else(|| io::Error::other("a file needs a directory"))?)?;
-        let mut file = open(&self.path)?;
-        if is_torn(&mut file)? { file.write_all(&[b"\n", lines].concat()) } else { file.write_all(lines) }
+        append_lines(&self.path, lines).map(drop)
     }
 
     /// Begins the file anew if it is full. One does it at a time; who finds another at it, appends meanwhile. If it cannot be
@@ -66,16 +65,6 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.push(".");
     name.push(ending);
     PathBuf::from(name)
-}
-
-fn is_torn(file: &mut File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
-        return Ok(false);
-    }
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
 }
 
 #[cfg(test)]

@@ -64,6 +64,15 @@ impl Ours {
     }
 }
 
+/// The colours of Claude Code's members (2.1.330).
+const COLORS: [&str; 8] = ["blue", "green", "yellow", "purple", "orange", "pink", "cyan", "red"];
+
+/// The colour of an agent of ours: always the same for the same name.
+pub fn color_of(name: &AgentName) -> String {
+    let sum: usize = name.as_str().bytes().map(usize::from).sum();
+    COLORS[sum % COLORS.len()].to_owned()
+}
+
 /// An agent of ours that joins a team.
 #[derive(Debug, Clone)]
 pub struct NewMember {

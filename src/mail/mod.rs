@@ -34,7 +34,7 @@ pub use claude::ClaudePost;
 pub use entry::{Draft, MESSAGE_MAX, Message, Urgency};
 pub use error::MailError;
 pub use ledger::{DeliveredLine, Ledger, SentLine};
-pub use member::{Lead, Member, NewMember, Ours};
+pub use member::{Lead, Member, NewMember, Ours, color_of};
 pub use post::{Copy, Fate, Filter, Marked, Page, Post, Sent, Which};
 pub use roster::Activity;
 pub use teams::{Teams, TeamsSetup};

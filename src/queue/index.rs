@@ -134,7 +134,8 @@ impl Index {
     }
 }
 
-fn placed(dir: &Path, id: EntryId) -> Place {
+/// Where an entry of this directory stands.
+pub(super) fn placed(dir: &Path, id: EntryId) -> Place {
     let path = dir.join(format!("{id}.json"));
     Place::of(id, || fs::metadata(path).and_then(|file| file.modified()).ok())
 }

@@ -281,8 +281,7 @@ impl Queue {
     }
 
     fn place(&self, id: EntryId) -> index::Place {
-        let path = self.files.entry(&id);
-        index::Place::of(id, || fs::metadata(path).and_then(|file| file.modified()).ok())
+        index::placed(&self.files.dir, id)
     }
 
     fn look(&self, id: &EntryId) -> io::Result<Option<(Content, SystemTime)>> {

@@ -2,7 +2,7 @@
 
 use crate::home::TeamDir;
 use crate::ids::{AgentName, MemberName};
-use crate::mail::{Activity, MailError, Member, NewMember, Post, Teams};
+use crate::mail::{Activity, MailError, Member, NewMember, Post, Teams, color_of};
 use crate::session::identity::Lock;
 use crate::session::{Record, RosterError, Who};
 
@@ -89,7 +89,7 @@ fn as_member(record: &Record) -> NewMember {
         agent_type: record.role.clone().unwrap_or_else(|| "codex".to_owned()),
         model: record.model.clone().unwrap_or_else(|| "codex".to_owned()),
         prompt: None,
-        color: "blue".to_owned(),
+        color: color_of(&record.identity),
         cwd: record.cwd().to_owned(),
     }
 }

@@ -1,5 +1,7 @@
 //! Reading one's mail, and what became of what one sent.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -7,7 +9,7 @@ use super::args::ReadMailArgs;
 use super::office::{Answer, Inner, Office, Speaker, off_the_loop};
 use super::people;
 use super::refusal::Refusal;
-use crate::ids::{Address, AgentName, MemberName, MessageId};
+use crate::ids::{Address, AgentName, MemberName, MessageId, TeamName};
 use crate::mail::envelope::{AROUND_MAX, Letter};
 use crate::mail::frame::Frame;
 use crate::mail::{Fate, Filter, MailError, Message, Post, SentLine, Which};
@@ -165,13 +167,14 @@ impl Inner {
         let limit = limit(args)?;
         let from = Address { name: self.name(speaker), team: None };
         let delivered = self.ledger.all_delivered();
+        let sent = self.ledger.sent_by(&from, limit);
+        let fates = self.fates(sent.iter().filter(|line| !delivered.contains_key(&line.id)));
         let mut lines = Vec::new();
         let mut shown = Vec::new();
-        for line in self.ledger.sent_by(&from, limit) {
+        for line in &sent {
             let fate = match delivered.get(&line.id) {
                 Some(arrived) => format!("delivered in turn {}", arrived.turn),
-                // One inbox that cannot be read hides no other.
-                None => self.fate(&line).unwrap_or_else(|refusal| format!("not known: {}", refusal.message)),
+                None => fates[&line.id].clone(),
             };
             lines.push(format!("{} to {}: {fate} (message {}, {:?})", line.at, line.to, line.id, line.begins));
             shown.push(json!({
@@ -183,15 +186,35 @@ impl Inner {
         Ok(Answer { text, value: json!({ "messages": shown }) })
     }
 
-    fn fate(&self, line: &SentLine) -> Result<String, Refusal> {
-        let to = MemberName::parse(&line.to).map_err(MailError::from)?;
-        let post = self.teams.route(&Address { name: to.clone(), team: Some(line.team.clone()) }, false)?;
-        let fate = match post.fates(&to, std::slice::from_ref(&line.id))?.first() {
-            Some(Fate::Unread) => "unread",
-            Some(Fate::Read) => "read",
-            Some(Fate::Gone) | None => "taken out of the inbox",
-        };
-        Ok(fate.to_owned())
+    /// What became of each of these; an inbox is read once for all that it was sent.
+    fn fates<'a>(&self, sent: impl Iterator<Item = &'a SentLine>) -> HashMap<MessageId, String> {
+        let mut inboxes: HashMap<(&TeamName, &str), Vec<MessageId>> = HashMap::new();
+        for line in sent {
+            inboxes.entry((&line.team, &line.to)).or_default().push(line.id.clone());
+        }
+        let fates = inboxes.into_iter().flat_map(|((team, to), ids)| {
+            let fates = match self.fates_in(team, to, &ids) {
+                Ok(fates) => fates.into_iter().map(|fate| word(fate).to_owned()).collect(),
+                // One inbox that cannot be read hides no other.
+                Err(refusal) => vec![format!("not known: {}", refusal.message); ids.len()],
+            };
+            ids.into_iter().zip(fates)
+        });
+        fates.collect()
+    }
+
+    fn fates_in(&self, team: &TeamName, to: &str, ids: &[MessageId]) -> Result<Vec<Fate>, Refusal> {
+        let to = MemberName::parse(to).map_err(MailError::from)?;
+        let post = self.teams.route(&Address { name: to.clone(), team: Some(team.clone()) }, false)?;
+        Ok(post.fates(&to, ids)?)
+    }
+}
+
+fn word(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Unread => "unread",
+        Fate::Read => "read",
+        Fate::Gone => "taken out of the inbox",
     }
 }
 

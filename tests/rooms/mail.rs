@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{McpClient, Stage, turn};
+use crate::stage::{McpClient, Stage};
 
 const TOOLS: [&str; 4] = ["atm_send", "atm_broadcast", "atm_read", "atm_pending_count"];
 
@@ -26,13 +26,7 @@ impl McpClient {
 
 /// The agent `codex` at work, with the tools of mail; its team has had no mail yet.
 async fn at_work() -> Stage {
-    let mut stage = Stage::with_mail().await;
-    stage.client.call(1, "codex", &json!({"prompt": "work"})).await;
-    stage.codex.shake_hands().await;
-    stage.codex.open_thread().await;
-    stage.codex.accept_turn("turn-1").await;
-    stage.codex.say("turn/started", &turn("turn-1", "inProgress"));
-    stage
+    Stage::with_mail().await.at_work().await
 }
 
 #[tokio::test]

@@ -102,13 +102,17 @@ impl Stage {
 
     /// Starts the agent `codex` and brings it to a running turn; the call has the id 1, the turn is `turn-1`.
     pub(crate) async fn with_running_turn(flags: ServeFlags) -> Stage {
-        let mut stage = Stage::open(flags).await;
-        stage.client.call(1, "codex", &json!({"prompt": "work"})).await;
-        stage.codex.shake_hands().await;
-        stage.codex.open_thread().await;
-        stage.codex.accept_turn("turn-1").await;
-        stage.codex.say("turn/started", &turn("turn-1", "inProgress"));
-        stage
+        Stage::open(flags).await.at_work().await
+    }
+
+    /// The same on a stage that is open.
+    pub(crate) async fn at_work(mut self) -> Stage {
+        self.client.call(1, "codex", &json!({"prompt": "work"})).await;
+        self.codex.shake_hands().await;
+        self.codex.open_thread().await;
+        self.codex.accept_turn("turn-1").await;
+        self.codex.say("turn/started", &turn("turn-1", "inProgress"));
+        self
     }
 }
 

@@ -12,13 +12,19 @@ use crate::toolbox::{INTRODUCTION, TestTools};
 
 /// An agent `codex` at work, with tools: its thread is `thread-1`, its turn `turn-1`.
 async fn at_work(tools: &Arc<TestTools>) -> Stage {
-    let mut stage = Stage::open_with(ServeFlags::default(), Some(tools.clone() as Arc<dyn Toolbox>)).await;
-    stage.client.call(1, "codex", &json!({"prompt": "work"})).await;
-    stage.codex.shake_hands().await;
-    stage.codex.open_thread().await;
-    stage.codex.accept_turn("turn-1").await;
-    stage.codex.say("turn/started", &turn("turn-1", "inProgress"));
-    stage
+    Stage::open_with(ServeFlags::default(), Some(tools.clone() as Arc<dyn Toolbox>)).await.at_work().await
+}
+
+/// Closes the agent `codex` when its turn has ended and continues it; what Codex is asked then.
+async fn continued(stage: &mut Stage) -> Value {
+    stage.codex.say("turn/completed", &turn("turn-1", "completed"));
+    let agent = stage.client.answer_to(1).await["result"]["structuredContent"]["agent_id"].clone();
+    stage.client.call(2, "agent_close", &json!({"identity": "codex"})).await;
+    let release = stage.codex.expect("thread/unsubscribe").await;
+    stage.codex.answer(&release, &json!({}));
+    stage.client.answer_to(2).await;
+    stage.client.call(3, "codex", &json!({"agent_id": agent, "prompt": "more"})).await;
+    stage.codex.expect("thread/resume").await
 }
 
 impl Script {
@@ -247,15 +253,7 @@ async fn a_codex_that_refuses_the_tools_is_given_a_server_that_has_them_at_every
     stage.codex.answer(&again, &json!({"thread": {"id": "thread-1"}, "model": "m"}));
     stage.codex.accept_turn("turn-1").await;
     stage.codex.say("turn/started", &turn("turn-1", "inProgress"));
-    stage.codex.say("turn/completed", &turn("turn-1", "completed"));
-    let agent = stage.client.answer_to(1).await["result"]["structuredContent"]["agent_id"].clone();
-
-    stage.client.call(2, "agent_close", &json!({"identity": "codex"})).await;
-    let release = stage.codex.expect("thread/unsubscribe").await;
-    stage.codex.answer(&release, &json!({}));
-    stage.client.answer_to(2).await;
-    stage.client.call(3, "codex", &json!({"agent_id": agent, "prompt": "more"})).await;
-    let resume = stage.codex.expect("thread/resume").await;
+    let resume = continued(&mut stage).await;
     assert_eq!(resume["params"]["config"]["mcp_servers"], json!({"own": {}, "atm": its_config()}));
 }
 
@@ -275,13 +273,6 @@ async fn a_codex_that_refuses_the_tools_starts_the_thread_without_if_there_is_no
 async fn a_thread_that_has_the_tools_is_given_no_server_beside_them() {
     let tools = Arc::new(TestTools::all().with_server(a_server()));
     let mut stage = at_work(&tools).await;
-    stage.codex.say("turn/completed", &turn("turn-1", "completed"));
-    let agent = stage.client.answer_to(1).await["result"]["structuredContent"]["agent_id"].clone();
-    stage.client.call(2, "agent_close", &json!({"identity": "codex"})).await;
-    let release = stage.codex.expect("thread/unsubscribe").await;
-    stage.codex.answer(&release, &json!({}));
-    stage.client.answer_to(2).await;
-    stage.client.call(3, "codex", &json!({"agent_id": agent, "prompt": "more"})).await;
-    let resume = stage.codex.expect("thread/resume").await;
+    let resume = continued(&mut stage).await;
     assert!(!resume.to_string().contains("mcp_servers") && resume.to_string().contains(INTRODUCTION), "{resume}");
 }
