@@ -7,7 +7,7 @@
 pub const KILL_AT: &str = "ATM_KILL_AT";
 
 /// Every step, in the order in which an entry, and then a message, comes to them.
-pub const ALL: [&str; 35] = [
+pub const ALL: [&str; 37] = [
     "write.created",
     "write.written",
     "write.synced",
@@ -29,6 +29,8 @@ pub const ALL: [&str; 35] = [
     "bury.moved",
     "bury.synced",
     "bury.unlocked",
+    "tool.answered",
+    "read.marked",
     "letter.written",
     "letter.proved",
     "letter.marked",

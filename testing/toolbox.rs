@@ -66,7 +66,7 @@ impl Toolbox for TestTools {
     fn call<'a>(&'a self, caller: Caller, tool: &'a str, arguments: Value) -> BoxFuture<'a, ToolResult> {
         async move {
             match tool {
-                "echo" => Ok(format!("{} {} said {arguments}", caller.name, caller.agent)),
+                "echo" => Ok(format!("{} {} said {arguments}", caller.name, caller.agent).into()),
                 "fail" => Err(format!("{} has failed", caller.name)),
                 _ => {
                     let _hangs = Hangs::begin(&self.hanging);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::wire::ThreadOptions;
-use crate::ids::TurnId;
+use crate::ids::{ThreadId, TurnId};
 
 /// Tools in a namespace, as the model is told of them. Every name is `[a-zA-Z0-9_-]+`.
 ///
@@ -49,8 +49,12 @@ pub(super) struct ThreadStart<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ToolCall {
+    /// In which thread: the agent's, or one of its sub-agents.
+    pub thread_id: Option<ThreadId>,
     /// In which turn.
     pub turn_id: Option<TurnId>,
+    /// Which call.
+    pub call_id: String,
     /// Of which namespace.
     pub namespace: Option<String>,
     /// Which tool.

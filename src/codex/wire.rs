@@ -298,6 +298,9 @@ pub enum Item {
     },
     /// A tool of ours that was called.
     DynamicToolCall {
+        /// Its id, that of the call.
+        #[serde(default)]
+        id: String,
         /// Its namespace.
         #[serde(default)]
         namespace: Option<String>,

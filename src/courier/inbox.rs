@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::desk::Desk;
@@ -14,15 +13,16 @@ use super::membership::Membership;
 use super::pace::{Pace, after};
 use super::round::{Stand, changed, off_the_loop, stand};
 use super::sending::{Sending, SendingFile};
-use crate::ids::{Address, DeliveryId, MemberName, MessageId, ThreadId, TurnId};
+use super::shutdown;
+use crate::ids::{Address, AgentName, DeliveryId, MemberName, MessageId, ThreadId, TurnId};
 use crate::journal::Entry;
-use crate::mail::{DeliveredLine, Draft, Message, Post, Urgency, frame};
+use crate::mail::{DeliveredLine, Draft, InHand, Message, Post, Urgency};
 use crate::session::{Delivery, Handle, Receipt, Roster, Snapshot, Takes};
 use crate::steps;
 use crate::watch::Files;
 
 /// How many messages are looked through for what is urgent.
-const LOOKED_AT: usize = 1_000;
+pub(super) const LOOKED_AT: usize = 1_000;
 /// How often a message may be lost before it is given up.
 const LOSSES_MAX: u32 = 10;
 /// How old a change of an inbox has to be for the next to be told from it.
@@ -43,6 +43,10 @@ pub(super) struct InboxRound {
     stand: Option<Stand>,
     pace: Pace,
     sending: Option<SendingFile>,
+    /// What is on its way, so that the agent does not read it itself at the same time.
+    in_hand: InHand,
+    /// Whether the agent reads some of its mail itself at this moment.
+    is_any_in_hand: bool,
     membership: Membership,
     /// How everything was when there was nothing to do.
     at_rest: Option<View>,
@@ -59,7 +63,7 @@ struct View {
 }
 
 /// Why it does not go on now, for the log.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl InboxRound {
     pub(super) fn new(
@@ -75,6 +79,8 @@ impl InboxRound {
             membership: Membership::new(&handle, &desk, post.clone()),
             limit: desk.limit,
             sending: Some(sending),
+            in_hand: InHand::default(),
+            is_any_in_hand: false,
             handle,
             roster,
             desk,
@@ -134,7 +140,7 @@ impl InboxRound {
             }
             self.membership.keep(&self.roster, &snapshot).await;
             // Somebody else's inbox is not ours to read.
-            if !self.membership.is_in() || !self.desk.is_auto(self.handle.identity()) {
+            if !self.membership.is_in() {
                 return Ok(None);
             }
             if let Some(left) = self.pace.left() {
@@ -149,13 +155,18 @@ impl InboxRound {
                     self.resolve(inside, sending, Arc::from("its server ended")).await?
                 }
                 lost => match (self.todo(takes, lost.as_ref()).await?, lost) {
+                    (Todo::Nothing, _) if self.is_any_in_hand => return Ok(None),
                     (Todo::Nothing, _) => {
                         // Within a tick of its clock the file system tells no change from another.
                         let is_old = view.changed.is_none_or(|at| at.elapsed().is_ok_and(|age| age > SETTLED));
                         self.at_rest = is_old.then_some(view);
                         return Ok(None);
                     }
-                    (Todo::ShutDown(message, request), _) => self.shut_down(&message, &request).await?,
+                    (Todo::ShutDown(message, request), _) => {
+                        let (roster, post, handle) = (&self.roster, &self.post, &self.handle);
+                        let who = (handle.agent(), handle.identity());
+                        shutdown::follow(roster, &self.desk, post, who, &message, &request).await?;
+                    }
                     (Todo::Deliver(ids, parts), lost) => {
                         let losses =
                             lost.filter(|lost| lost.messages.first() == ids.first()).map_or(0, |lost| lost.losses);
@@ -173,19 +184,34 @@ impl InboxRound {
     }
 
     /// What is to be done, if the session takes anything.
-    async fn todo(&self, takes: Takes, lost: Option<&Sending>) -> Result<Todo, Failure> {
-        let (wanted, most) = match takes {
-            Takes::Nothing => return Ok(Todo::Nothing),
-            Takes::Steer => (Wanted::Urgent, LOOKED_AT),
-            Takes::Turn => (Wanted::All, self.desk.bounds.messages),
+    async fn todo(&mut self, takes: Takes, lost: Option<&Sending>) -> Result<Todo, Failure> {
+        let wanted = match (takes, self.desk.is_auto(self.handle.identity())) {
+            (Takes::Nothing, _) | (Takes::Steer, false) => return Ok(Todo::Nothing),
+            (Takes::Steer, true) => Wanted::Urgent,
+            (Takes::Turn, true) => Wanted::All,
+            (Takes::Turn, false) => Wanted::End,
         };
         let (post, name) = (self.post.clone(), self.name());
-        let page = off_the_loop(move || Ok(post.unread(&name, most))).await??;
+        let mut page = off_the_loop(move || Ok(post.unread(&name, LOOKED_AT))).await??;
+        self.in_hand = InHand::default();
+        let (team, name, hands) = (self.post.team().clone(), self.name(), self.desk.teams.hands().clone());
+        let found = page.messages.len();
+        page.messages.retain(|message| !hands.has(&team, &name, &message.id));
+        self.is_any_in_hand = page.messages.len() < found;
         let was_lost = |message: &Message| lost.is_some_and(|lost| lost.messages.contains(&message.id));
         let wanted =
             if page.messages.first().is_some_and(was_lost) && wanted == Wanted::All { Wanted::First } else { wanted };
-        let (team, lead) = (self.post.team().to_string(), self.desk.lead_in(&self.post));
-        Ok(letters::todo(&page.messages, wanted, self.desk.bounds, &team, &lead))
+        let lead = self.desk.lead_in(&self.post);
+        let todo = letters::todo(&page.messages, wanted, self.desk.bounds, team.as_str(), &lead);
+        if let Todo::Deliver(ids, _) = &todo {
+            self.in_hand = hands.take(&team, &name, ids.iter());
+            // The agent was faster.
+            if !ids.iter().all(|id| self.in_hand.has(id)) {
+                self.is_any_in_hand = true;
+                return Ok(Todo::Nothing);
+            }
+        }
+        Ok(todo)
     }
 
     async fn deliver(
@@ -303,39 +329,11 @@ impl InboxRound {
                 "Your message {id} did not reach {name}: it was lost {} times, the last time so: {why}",
                 lost.losses
             );
-            self.answer(message, text).await;
+            answer(&self.post, name, message, text).await;
         }
         self.mark(vec![id]).await?;
         self.pace.succeeded();
         Ok(self.on_file(|file| file.clear()).await?)
-    }
-
-    /// The lead wants the agent to end: it is told that it does, and it does.
-    async fn shut_down(&mut self, message: &Message, request: &str) -> Result<(), Failure> {
-        let name = self.handle.identity().clone();
-        self.answer(message, frame::shutdown_approved(request, name.as_str(), Timestamp::now())).await;
-        self.mark(vec![message.id.clone()]).await?;
-        self.note("shut_down", &message.id, "approved");
-        if let Err(error) | Ok(Err(error)) =
-            self.roster.close(self.handle.agent()).await.map_err(|error| error.to_string())
-        {
-            tracing::warn!(agent = %name, %error, "it was told to shut down");
-        }
-        Ok(())
-    }
-
-    /// Answers a message as the agent. It is a courtesy: that it cannot be sent changes nothing.
-    async fn answer(&self, message: &Message, text: String) {
-        let from = Address { name: self.name(), team: None };
-        let draft = Draft { from, text, summary: None, color: None, urgency: Urgency::Normal };
-        let (post, to) = (self.post.clone(), message.from.clone());
-        let sent = off_the_loop(move || {
-            Ok(MemberName::parse(&to).map_err(Into::into).and_then(|to| post.send(&to, &[draft])))
-        })
-        .await;
-        if let Err(error) = sent.map_err(Failure::from).and_then(|sent| sent.map_err(Failure::from)) {
-            tracing::warn!(agent = %self.handle.identity(), to = %message.from, %error, "an answer cannot be sent");
-        }
     }
 
     fn note(&self, action: &str, id: &MessageId, result: &str) {
@@ -359,5 +357,17 @@ impl InboxRound {
         .await?;
         self.sending = Some(file);
         done
+    }
+}
+
+/// Answers a message as the agent. It is a courtesy: that it cannot be sent changes nothing.
+pub(super) async fn answer(post: &Arc<dyn Post>, name: &AgentName, message: &Message, text: String) {
+    let from = Address { name: MemberName::from(name), team: None };
+    let draft = Draft { from, text, summary: None, color: None, urgency: Urgency::Normal };
+    let (post, to) = (post.clone(), message.from.clone());
+    let sent =
+        off_the_loop(move || Ok(MemberName::parse(&to).map_err(Into::into).and_then(|to| post.send(&to, &[draft]))));
+    if let Err(error) = sent.await.map_err(Failure::from).and_then(|sent| sent.map_err(Failure::from)) {
+        tracing::warn!(agent = %name, to = %message.from, %error, "an answer cannot be sent");
     }
 }

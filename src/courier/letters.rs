@@ -1,14 +1,15 @@
 //! What is to be done with the unread mail of an agent. Rules only.
 
-use jiff::Timestamp;
-
 use crate::ids::MessageId;
 use crate::mail::envelope::{AROUND_MAX, Letter};
-use crate::mail::frame::Frame;
+use crate::mail::frame::{self, Frame};
 use crate::mail::{Message, Urgency};
 
 /// The longest message to an agent, in characters. Codex refuses more (0.144.6 and 0.169.0: 1,048,576).
 const ALL_MAX: usize = 1024 * 1024;
+
+/// The agents' tool that reads mail.
+const TOOL: &str = "atm.read";
 
 /// How much is delivered at once.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +29,8 @@ pub(super) enum Wanted {
     First,
     /// What joins a running turn.
     Urgent,
+    /// Nothing but its end: the agent reads its mail itself.
+    End,
 }
 
 /// What is to be done.
@@ -41,40 +44,48 @@ pub(super) enum Todo {
     ShutDown(Box<Message>, String),
 }
 
+/// The request of this lead that the agent ends, if the message is that.
+pub(super) fn shutdown(message: &Message, lead: &str) -> Option<String> {
+    match Frame::parse(&message.text).filter(|_| message.from == lead) {
+        Some(Frame::ShutdownRequest { request_id, .. }) => Some(request_id),
+        _ => None,
+    }
+}
+
 /// What is to be done with this mail, the oldest first, in the inbox of this team with this lead.
 pub(super) fn todo(unread: &[Message], wanted: Wanted, bounds: Bounds, team: &str, lead: &str) -> Todo {
     let most = match wanted {
         Wanted::First => 1,
-        Wanted::All | Wanted::Urgent => bounds.messages.min(ALL_MAX / (bounds.length + AROUND_MAX)).max(1),
+        Wanted::All | Wanted::Urgent | Wanted::End => {
+            bounds.messages.min(ALL_MAX / (bounds.length + AROUND_MAX)).max(1)
+        }
     };
     let (mut ids, mut parts) = (Vec::new(), Vec::new());
-    let shuts_down = |message: &Message| {
-        message.from == lead && matches!(Frame::parse(&message.text), Some(Frame::ShutdownRequest { .. }))
+    let is_wanted = |message: &&Message| match wanted {
+        Wanted::All | Wanted::First => true,
+        // An end is never urgent: it comes after the turn.
+        Wanted::Urgent => message.urgency == Urgency::Urgent && shutdown(message, lead).is_none(),
+        Wanted::End => shutdown(message, lead).is_some(),
     };
-    // An end is never urgent: it comes after the turn.
-    let is_wanted =
-        |message: &&Message| wanted != Wanted::Urgent || (message.urgency == Urgency::Urgent && !shuts_down(message));
     for message in unread.iter().filter(is_wanted).take(most) {
-        let text = match Frame::parse(&message.text) {
-            // Only who leads may end somebody; from anybody else it is a wish to be read.
-            Some(Frame::ShutdownRequest { request_id, .. }) if message.from == lead => {
-                if ids.is_empty() {
-                    return Todo::ShutDown(Box::new(message.clone()), request_id);
-                }
-                break;
+        // Only who leads may end somebody; from anybody else it is a wish to be read.
+        if let Some(request) = shutdown(message, lead) {
+            if ids.is_empty() {
+                return Todo::ShutDown(Box::new(message.clone()), request);
             }
-            Some(frame) => frame.to_string(),
-            None => message.text.clone(),
-        };
+            break;
+        }
+        let text = frame::readable(&message.text);
         // 0.144.6 joins the parts in its history.
         let apart = if ids.is_empty() { "" } else { "\n" };
         let letter = Letter {
             from: &message.from,
             team,
-            at: message.at.unwrap_or(Timestamp::UNIX_EPOCH),
+            at: message.at,
             id: message.id.as_str(),
             summary: message.summary.as_deref(),
             text: &text,
+            tool: TOOL,
         };
         parts.push(format!("{apart}{}", letter.part(bounds.length)));
         ids.push(message.id.clone());
@@ -139,6 +150,14 @@ mod tests {
         assert_eq!((&asked.id, request.as_str()), (&unread[1].id, "shutdown-1@ana"));
         let Todo::Deliver(_, parts) = done(&[message("ben", SHUT_DOWN)], Wanted::All) else { panic!("a wish") };
         assert!(parts[0].contains("asks you to shut down") && !parts[0].contains("shutdown_request"), "{}", parts[0]);
+    }
+
+    #[test]
+    fn whose_mail_is_not_brought_is_ended_all_the_same() {
+        let unread = [message("ben", "first"), message("ben", SHUT_DOWN), message("boss", SHUT_DOWN)];
+        let Todo::ShutDown(asked, _) = done(&unread, Wanted::End) else { panic!("it is the lead's") };
+        assert_eq!(asked.id, unread[2].id);
+        assert_eq!(done(&unread[..2], Wanted::End), Todo::Nothing);
     }
 
     #[test]

@@ -20,12 +20,14 @@ pub(super) struct Membership {
     post: Arc<dyn Post>,
     /// As config.json shows it, if it is in it.
     shown: Option<Activity>,
+    /// What was said last of what is wrong; it is said once.
+    complaint: String,
 }
 
 impl Membership {
     /// Not yet a member.
     pub(super) fn new(handle: &Handle, desk: &Desk, post: Arc<dyn Post>) -> Membership {
-        Membership { handle: handle.clone(), dir: desk.dir.clone(), post, shown: None }
+        Membership { handle: handle.clone(), dir: desk.dir.clone(), post, shown: None, complaint: String::new() }
     }
 
     /// Whether it is a member.
@@ -55,14 +57,17 @@ impl Membership {
             Ok(is_in.map(|is_in| is_in.then_some(stands)))
         });
         match kept.await {
-            Ok(Ok(shown)) => self.shown = shown,
+            Ok(Ok(shown)) => {
+                self.shown = shown;
+                self.complaint.clear();
+            }
             Ok(Err(error)) => self.complain(&error),
             Err(error) => self.complain(&error),
         }
     }
 
     /// It lives no more.
-    pub(super) async fn end(self) {
+    pub(super) async fn end(mut self) {
         let (post, agent) = (self.post.clone(), self.handle.agent().clone());
         let left = off_the_loop(move || Ok(if post.exists() { post.leave(&agent) } else { Ok(()) }));
         match tokio::time::timeout(PARTING, left).await {
@@ -73,7 +78,12 @@ impl Membership {
         }
     }
 
-    fn complain(&self, error: &dyn std::fmt::Display) {
+    fn complain(&mut self, error: &dyn std::fmt::Display) {
+        let complaint = error.to_string();
+        if complaint == self.complaint {
+            return;
+        }
+        self.complaint = complaint;
         tracing::warn!(agent = %self.handle.identity(), team = %self.post.team(), %error, "its place in the team");
     }
 

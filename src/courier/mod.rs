@@ -23,6 +23,7 @@ mod notices;
 mod pace;
 mod round;
 mod sending;
+mod shutdown;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -79,10 +80,7 @@ struct Rounds {
 impl Rounds {
     async fn attend_to_all(mut self, mut stopped: watch::Receiver<bool>) {
         // Beside everything else: a lock that hangs is not to hold up the queues.
-        let clearing = self
-            .desk
-            .clone()
-            .map(|desk| self.tasks.spawn(async { drop(tokio::task::spawn_blocking(move || clear_up(&desk)).await) }));
+        let clearing = self.desk.clone().map(|desk| self.tasks.spawn(clear_up(self.roster.clone(), desk)));
         let mut attended: HashMap<AgentId, Handle> = HashMap::new();
         let mut comings = self.roster.comings();
         loop {
@@ -118,8 +116,15 @@ impl Rounds {
     }
 }
 
-/// Takes those out of the teams whom servers of ours left there that were killed.
-fn clear_up(desk: &Desk) {
+/// Ends what servers of ours left undone that were killed.
+async fn clear_up(roster: Arc<Roster>, desk: Desk) {
+    let leaving = desk.clone();
+    tokio::task::spawn_blocking(move || take_out_the_dead(&leaving)).await.ok();
+    shutdown::of_those_away(&roster, &desk).await;
+}
+
+/// Takes those out of the teams who are not alive.
+fn take_out_the_dead(desk: &Desk) {
     desk.teams.make_named();
     for post in desk.teams.all() {
         let is_alive = |ours: &Ours| Lock::is_held(&desk.dir.agent_lock(&ours.agent_id));

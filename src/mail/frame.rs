@@ -1,5 +1,6 @@
 //! What the text of a mail may ask beside being read: Claude's frames, which are JSON, and urgency. Rules only.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -59,6 +60,11 @@ impl Frame {
     }
 }
 
+/// A text as a reader understands it: a frame in words, anything else as it stands.
+pub fn readable(text: &str) -> Cow<'_, str> {
+    Frame::parse(text).map_or(Cow::Borrowed(text), |frame| Cow::Owned(frame.to_string()))
+}
+
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -77,6 +83,11 @@ impl fmt::Display for Frame {
 pub fn shutdown_approved(request_id: &str, from: &str, at: Timestamp) -> String {
     let (request_id, from) = (request_id.to_owned(), from.to_owned());
     json(&Wire::ShutdownApproved { request_id, from, timestamp: format!("{at:.3}") })
+}
+
+/// Whether the text of a mail says that this shutdown request is followed.
+pub fn is_shutdown_approved(text: &str, request: &str) -> bool {
+    matches!(serde_json::from_str(text), Ok(Wire::ShutdownApproved { request_id, .. }) if request_id == request)
 }
 
 /// The answer to a shutdown request that is not followed, as the text of a mail.

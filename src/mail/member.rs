@@ -166,9 +166,23 @@ impl Lead {
             lead_session_id: &'a str,
             members: [Written<'a>; 1],
         }
-        let agent_id = format!("{}@{team}", self.name);
-        let lead = Written {
-            agent_id: agent_id.clone(),
+        json(&Config {
+            name: team,
+            created_at: now.as_millisecond(),
+            lead_agent_id: format!("{}@{team}", self.name),
+            lead_session_id: self.session_id.as_deref().unwrap_or_default(),
+            members: [self.written(team, now)],
+        })
+    }
+
+    /// The lead as a member of a team.
+    pub(super) fn member(&self, team: &TeamName, now: Timestamp) -> String {
+        json(&self.written(team, now))
+    }
+
+    fn written(&self, team: &TeamName, now: Timestamp) -> Written<'_> {
+        Written {
+            agent_id: format!("{}@{team}", self.name),
             name: self.name.as_str(),
             agent_type: "team-lead",
             model: &self.model,
@@ -182,14 +196,7 @@ impl Lead {
             backend_type: "in-process",
             is_active: None,
             atm: None,
-        };
-        json(&Config {
-            name: team,
-            created_at: now.as_millisecond(),
-            lead_agent_id: agent_id,
-            lead_session_id: self.session_id.as_deref().unwrap_or_default(),
-            members: [lead],
-        })
+        }
     }
 }
 

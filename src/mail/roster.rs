@@ -41,10 +41,21 @@ impl Roster {
         Ok(Some(self.entries(&config)?.into_iter().filter_map(|member| Member::read(member.get())).collect()))
     }
 
-    /// Makes the team, with its lead; one that is there stays as it is.
+    /// Makes the team, with its lead; to one that is there the lead is added, if nobody in it is called so.
     pub(super) fn create(&self, lead: &Lead) -> Result<(), MailError> {
-        if self.path.exists() {
-            return Ok(());
+        if let Some(members) = self.members()? {
+            if members.iter().any(|member| lead.name.shares_inbox_with(&member.name)) {
+                return Ok(());
+            }
+            let written = lead.member(&self.team, Timestamp::now());
+            return self.change(|members| {
+                let called_so =
+                    |text: &String| Member::read(text).is_some_and(|m| lead.name.shares_inbox_with(&m.name));
+                if !members.iter().any(called_so) {
+                    members.push(written.clone());
+                }
+                Ok(())
+            });
         }
         if self.team.is_of_session() {
             return Err(self.no_team());
@@ -303,6 +314,18 @@ mod tests {
         roster.join(&new("arch", &AgentId::new())).unwrap();
         assert_eq!(names(&roster), ["arch"]);
         assert!(fs::read_to_string(&roster.path).unwrap().starts_with(r#"{"name":"tests","x":1.0,"members":["#));
+    }
+
+    #[test]
+    fn a_lead_of_another_name_joins_a_team_that_is_there_once() {
+        let (_dir, roster) =
+            roster(r#"{"name":"tests","leadAgentId":"team-lead@tests","members":[{"name":"team-lead"}]}"#);
+        let boss = Lead { name: MemberName::parse("boss").unwrap(), ..lead() };
+        for lead in [boss.clone(), boss, lead()] {
+            roster.create(&lead).unwrap();
+        }
+        assert_eq!(names(&roster), ["boss", "team-lead"]);
+        assert!(fs::read_to_string(&roster.path).unwrap().contains(r#""leadAgentId":"team-lead@tests""#));
     }
 
     #[test]

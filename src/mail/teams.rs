@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
-use super::{ClaudePost, Lead, MailError, Post};
+use super::{ClaudePost, Hands, Lead, MailError, Member, Post};
 use crate::home::Home;
 use crate::ids::{Address, AgentName, MemberName, Team, TeamName};
 
@@ -34,6 +34,9 @@ pub struct Teams {
     own: Arc<dyn Post>,
     session: Option<Arc<dyn Post>>,
     made: watch::Sender<()>,
+    hands: Hands,
+    /// Whether the client was seen to be a member of ours.
+    has_lead: Arc<OnceLock<()>>,
 }
 
 impl fmt::Debug for Teams {
@@ -48,7 +51,14 @@ impl Teams {
         let post = |team: &TeamName| -> Arc<dyn Post> { Arc::new(ClaudePost::open(&setup.home, team)) };
         let own = post(&TeamName::from(&setup.team));
         let session = setup.session_id.as_deref().and_then(TeamName::of_session).map(|team| post(&team));
-        Teams { own, session, made: watch::Sender::default(), setup: Arc::new(setup) }
+        Teams {
+            own,
+            session,
+            made: watch::Sender::default(),
+            hands: Hands::default(),
+            has_lead: Arc::default(),
+            setup: Arc::new(setup),
+        }
     }
 
     /// Makes ours at the start, if somebody asked for it by name.
@@ -75,16 +85,22 @@ impl Teams {
         [Some(&self.own), self.session.as_ref()].into_iter().flatten()
     }
 
+    /// Who has which mail of our agents in hand.
+    pub fn hands(&self) -> &Hands {
+        &self.hands
+    }
+
     /// That of the client's session, if it lives: Claude makes it, and deletes it at the session's end.
     pub fn session(&self) -> Option<&Arc<dyn Post>> {
         self.session.as_ref().filter(|session| session.exists())
     }
 
-    /// Makes ours if it is not there.
+    /// Makes ours if it is not there, and the client a member of it.
     pub fn make_own(&self) -> Result<(), MailError> {
-        if self.own.exists() {
+        if self.own.exists() && self.has_lead.get().is_some() {
             return Ok(());
         }
+        let is_new = !self.own.exists();
         let TeamsSetup { lead, session_id, cwd, .. } = &*self.setup;
         self.own.create(&Lead {
             name: MemberName::from(lead),
@@ -92,7 +108,10 @@ impl Teams {
             model: "unknown".to_owned(),
             cwd: cwd.clone(),
         })?;
-        self.made.send_replace(());
+        self.has_lead.get_or_init(|| ());
+        if is_new {
+            self.made.send_replace(());
+        }
         Ok(())
     }
 
@@ -117,11 +136,14 @@ impl Teams {
                 }
             }
             None => {
-                if let Some(session) = self.session()
-                    && !is_ours
-                    && session.roster()?.iter().any(|member| member.name == to.name.as_str())
-                {
-                    return Ok(session.clone());
+                let is_in = |members: &[Member]| members.iter().any(|member| member.name == to.name.as_str());
+                if let Some(session) = self.session().filter(|_| !is_ours) {
+                    match session.roster() {
+                        Ok(members) if is_in(&members) => return Ok(session.clone()),
+                        // Files that are broken keep nobody from those whom others name.
+                        Err(error) if !self.own.roster().is_ok_and(|members| is_in(&members)) => return Err(error),
+                        _ => {}
+                    }
                 }
                 self.make_own()?;
                 Ok(self.own.clone())

@@ -23,17 +23,17 @@ use super::kept::Kept;
 use super::opening::Opened;
 use super::rules::Rules;
 use super::state::{CallId, Effect, Ending, Input, Job, State, Stop};
-use super::toolbox::Toolbox;
+use super::toolbox::{Then, Toolbox};
 use super::turn::{self, Progress, activity, one_line};
 use crate::codex::ask::Ask;
 use crate::codex::event::ThreadEvent;
 use crate::codex::wire::{Item, Turn};
 use crate::codex::{Client, Codex, Subscription};
-use crate::ids::ThreadId;
+use crate::ids::{ThreadId, TurnId};
 use crate::steps;
 
 /// How long a turn may take to end when its session is closed.
-const LAST_TURN: Duration = Duration::from_secs(2);
+pub(super) const LAST_TURN: Duration = Duration::from_secs(2);
 
 /// How long a turn may take to end when its call was cancelled or has had its time (0.169.0 needs 10 ms; a turn that
 /// has not begun yet may wait for MCP servers).
@@ -70,7 +70,7 @@ pub(super) struct Actor {
 pub(super) struct Live {
     pub(super) client: Client,
     pub(super) thread: ThreadId,
-    events: Subscription,
+    pub(super) events: Subscription,
 }
 
 /// A call that has not ended.
@@ -83,7 +83,16 @@ pub(super) struct Waiting {
 /// What was done beside the loop.
 pub(super) enum Done {
     Opened(Result<Opened, Arc<str>>),
-    Asked { told: Option<String>, failed: Option<Input> },
+    Asked {
+        told: Option<String>,
+        failed: Option<Input>,
+    },
+    /// A tool's result was given; `then` is done when the model has it.
+    Gave {
+        turn: TurnId,
+        call: String,
+        then: Then,
+    },
     Saved,
     Nothing,
 }
@@ -110,6 +119,7 @@ impl Actor {
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.take(done),
                 () = at(self.give_up) => self.input(Input::GiveUp),
                 () = at(self.under_way.safe_at()) => self.confirm(),
+                () = at(self.tool_calls.unseen.kept_at()) => self.confirm(),
                 () = at(until) => {
                     if let Some(turn) = &mut self.turn {
                         turn.until = None;
@@ -144,17 +154,7 @@ impl Actor {
         }
     }
 
-    fn end(&mut self, farewell: Farewell, done: Option<Goodbye>) {
-        let (kept, waiting) = self.farewell.get_or_insert_with(|| (farewell, Vec::new()));
-        if farewell == Farewell::Close {
-            *kept = Farewell::Close;
-        }
-        waiting.extend(done);
-        self.give_up = None;
-        self.input(Input::Close);
-    }
-
-    fn take(&mut self, done: Done) {
+    pub(super) fn take(&mut self, done: Done) {
         match done {
             Done::Opened(Ok(Opened { client, thread, events, model, context, has_tools, note })) => {
                 self.opening = false;
@@ -185,6 +185,7 @@ impl Actor {
                     self.input(failed);
                 }
             }
+            Done::Gave { turn, call, then } => self.tool_calls.unseen.add(turn, call, then),
             Done::Saved => self.kept.saved(),
             Done::Nothing => {}
         }
@@ -195,6 +196,17 @@ impl Actor {
         for id in self.under_way.safe() {
             self.input(Input::Arrived(id));
         }
+        let kept = self.tool_calls.unseen.kept();
+        self.finally(kept);
+    }
+
+    fn finally(&mut self, all: Vec<Then>) {
+        all.into_iter().for_each(|then| {
+            self.work.push(Box::pin(async {
+                then.await;
+                Done::Nothing
+            }));
+        });
     }
 
     fn happened(&mut self, event: ThreadEvent) {
@@ -216,7 +228,8 @@ impl Actor {
                 self.kept.record.turns += 1;
                 self.kept.record.last_active = Timestamp::now();
                 let id = turn.id.clone();
-                self.tool_calls.turn_ended(&id);
+                let seen = self.tool_calls.turn_ended(&turn);
+                self.finally(seen);
                 self.ended = Some(turn);
                 self.input(Input::TurnEnded(id));
                 self.ended = None;
@@ -235,12 +248,14 @@ impl Actor {
                     self.input(Input::Compacts(false));
                 }
                 self.under_way.completed(&turn, &item);
+                self.tool_calls.unseen.completed(&turn, &item);
                 if let Some(progress) = self.progress_of(&turn) {
                     progress.completed(&item);
                 }
             }
             ThreadEvent::Usage { turn, usage } => {
                 self.kept.record.tokens = Some(usage.total);
+                self.tool_calls.unseen.counted(&turn);
                 if let Some(progress) = self.progress_of(&turn) {
                     progress.counted(&usage);
                 }
@@ -270,7 +285,7 @@ impl Actor {
         }
     }
 
-    fn progress_of(&mut self, turn: &crate::ids::TurnId) -> Option<&mut Progress> {
+    fn progress_of(&mut self, turn: &TurnId) -> Option<&mut Progress> {
         self.turn.as_mut().filter(|progress| progress.turn.as_ref().is_none_or(|id| id == turn))
     }
 
@@ -316,47 +331,13 @@ impl Actor {
         self.activity = Arc::from(one_line(what));
     }
 
-    fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         let snapshot = Snapshot::of(&self.rules, &self.kept.record, &self.activity, self.answered);
         self.snapshot.send_if_modified(|shown| {
             let changed = *shown != snapshot;
             *shown = snapshot;
             changed
         });
-    }
-
-    /// What is under way may write the record, or open the thread: the last word on both is ours.
-    async fn let_work_end(&mut self) {
-        while self.opening || self.kept.is_being_written() {
-            match self.work.next().await {
-                Some(done) => self.take(done),
-                None => return,
-            }
-        }
-    }
-
-    async fn retire(mut self) {
-        self.publish();
-        tokio::time::timeout(LAST_TURN, self.let_work_end()).await.ok();
-        if let Some(Live { client, events, .. }) = self.live.take() {
-            client.release(events).await;
-        }
-        let (farewell, waiting) = self.farewell.take().unwrap_or((Farewell::Park, Vec::new()));
-        self.kept.record.closed = farewell == Farewell::Close;
-        let saved = self.kept.save_now().await;
-        if let Err(error) = &saved {
-            tracing::warn!("{error}");
-        }
-        for done in waiting {
-            done.send(saved.clone()).ok();
-        }
-        self.commands.close();
-        while let Ok(command) = self.commands.try_recv() {
-            // The reply goes with it: its caller hears that the session is closed.
-            if let Command::End { done, .. } = command {
-                done.send(saved.clone()).ok();
-            }
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tools that agents have from us, whatever they are for.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -18,8 +18,31 @@ pub struct Caller {
     pub name: AgentName,
 }
 
+/// What is done when an agent's model has something; dropped, the model may never have it.
+pub type Then = BoxFuture<'static, ()>;
+
+/// What a tool gave.
+pub struct Given {
+    /// For the model.
+    pub text: String,
+    /// Done when the model has it, whatever is killed then. Never done, the model may have it all the same.
+    pub once_seen: Option<Then>,
+}
+
+impl From<String> for Given {
+    fn from(text: String) -> Given {
+        Given { text, once_seen: None }
+    }
+}
+
+impl Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("text", &self.text).finish_non_exhaustive()
+    }
+}
+
 /// What a tool gave, or what went wrong and what to do: text for the model, which is told that it is an error.
-pub type ToolResult = Result<String, String>;
+pub type ToolResult = Result<Given, String>;
 
 /// Tools for agents.
 pub trait Toolbox: Debug + Send + Sync {

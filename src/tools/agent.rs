@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::args::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs, object_schema, parse};
 use super::office::{Answer, Office, Speaker};
+use super::reading::{Marking, Reading};
 use super::refusal::Refusal;
-use crate::session::{Caller, McpServer, Tool, ToolResult, Toolbox, Tools};
+use crate::session::{Caller, Given, McpServer, Tool, ToolResult, Toolbox, Tools};
 
 /// What an agent is told of them at its start.
 const INTRODUCTION: &str = "You are a member of a team. With the tools `send`, `read`, `broadcast` and `pending_count` of \
@@ -34,19 +35,32 @@ impl AgentTools {
     /// The variable that tells such a server for which agent it speaks.
     pub const AGENT: &str = "ATM_AGENT_MCP_SPEAKS_AS";
 
-    /// Calls a tool as this agent.
+    /// Calls a tool as this agent, of which nobody says when its model has the answer.
     pub async fn run(&self, caller: Caller, tool: &str, arguments: Value) -> Result<Answer, Refusal> {
+        let (answer, marking) = self.ask(caller, tool, arguments).await?;
+        if let Some(marking) = marking {
+            marking.mark().await?;
+        }
+        Ok(answer)
+    }
+
+    /// Calls a tool; what it has read is marked when the agent's model has it.
+    async fn ask(&self, caller: Caller, tool: &str, arguments: Value) -> Result<(Answer, Option<Marking>), Refusal> {
         let speaker = Speaker::Agent(caller);
-        match tool {
+        let answer = match tool {
             "send" => self.office.send(&speaker, parse::<SendArgs>(arguments)?).await,
-            "read" => self.office.read(&speaker, parse::<ReadMailArgs>(arguments)?).await,
+            "read" => {
+                let Reading { answer, marking } = self.office.read(&speaker, parse::<ReadMailArgs>(arguments)?).await?;
+                return Ok((answer, Some(marking)));
+            }
             "broadcast" => self.office.broadcast(&speaker, parse::<BroadcastArgs>(arguments)?).await,
             "pending_count" => {
                 let Nothing {} = parse(arguments)?;
                 self.office.pending_count(&speaker).await
             }
             unknown => Err(Refusal::argument(format!("there is no tool {unknown}"))),
-        }
+        };
+        Ok((answer?, None))
     }
 }
 
@@ -66,9 +80,23 @@ impl Toolbox for AgentTools {
     }
 
     fn call<'a>(&'a self, caller: Caller, tool: &'a str, arguments: Value) -> BoxFuture<'a, ToolResult> {
-        let called = async move { self.run(caller, tool, arguments).await };
-        called.map(|done| done.map(|answer| answer.text).map_err(|refusal| refusal.message)).boxed()
+        let called = async move {
+            let (answer, marking) = self.ask(caller, tool, arguments).await?;
+            let once_seen = marking.filter(|marking| !marking.is_empty()).map(marked);
+            Ok(Given { text: answer.text, once_seen })
+        };
+        called.map(|done| done.map_err(|refusal: Refusal| refusal.message)).boxed()
     }
+}
+
+/// What cannot be marked stays unread, and comes again.
+fn marked(marking: Marking) -> BoxFuture<'static, ()> {
+    let marked = async {
+        if let Err(refusal) = marking.mark().await {
+            tracing::warn!(why = refusal.message, "what an agent has read cannot be marked");
+        }
+    };
+    marked.boxed()
 }
 
 fn tools() -> Tools {

@@ -43,7 +43,7 @@ pub struct ReadMailArgs {
     pub all: bool,
     /// Whether they are marked as read: true unless it is said otherwise.
     pub mark_read: Option<bool>,
-    /// At most so many, the newest: 1 to 200, default 20.
+    /// At most so many, of unread ones the oldest, with all the newest: 1 to 200, default 20.
     #[schemars(range(min = 1, max = 200))]
     pub limit: Option<usize>,
     /// Not older than this: a time such as 2026-01-31T12:00:00Z.

@@ -9,10 +9,12 @@ mod office;
 mod people;
 mod reading;
 mod refusal;
+mod sent;
 #[cfg(test)]
 mod tests;
 
 pub use agent::AgentTools;
 pub use args::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs, object_schema, parse};
 pub use office::{Answer, Office, Speaker};
+pub use reading::{Marking, Reading};
 pub use refusal::Refusal;

@@ -76,6 +76,22 @@ impl Office {
         &self.inner.lead
     }
 
+    /// A hint at a member of a team, not an agent of ours, that is called so: mail to that name is its mail.
+    pub async fn member_called(&self, name: &AgentName) -> Option<String> {
+        let (inner, name) = (self.inner.clone(), MemberName::from(name));
+        let found = off_the_loop(move || {
+            let has_it = |post: &&Arc<dyn Post>| people::has_namesake(&inner.teams, &***post, &name).unwrap_or(false);
+            Ok(inner.teams.all().find(has_it).map(|post| {
+                format!(
+                    "The team {} has a member {name} that is none of our agents: mail to {name} there is that member's, \
+                     and this agent neither gets nor sends any there. Another identity gives it mail.",
+                    post.team()
+                )
+            }))
+        });
+        found.await.ok().flatten()
+    }
+
     /// Sends a message to one member.
     pub async fn send(&self, speaker: &Speaker, args: SendArgs) -> Result<Answer, Refusal> {
         let to = args.to.clone().unwrap_or_default();

@@ -109,7 +109,7 @@ impl World {
     }
 
     async fn read(&self, speaker: &Speaker, args: ReadMailArgs) -> Result<Answer, Refusal> {
-        self.office.read(speaker, args).await
+        self.office.read(speaker, args).await?.marked().await
     }
 
     async fn unread(&self, speaker: &Speaker) -> u64 {
@@ -322,12 +322,77 @@ async fn what_is_read_is_marked_and_nothing_else() {
     let unmarked = ReadMailArgs { mark_read: Some(false), ..ReadMailArgs::default() };
     assert_eq!(world.read(&ana.speaker, unmarked).await.unwrap().value["total"], 3);
     assert_eq!(world.unread(&ana.speaker).await, 3);
-    let newest = ReadMailArgs { limit: Some(1), ..ReadMailArgs::default() };
-    let told = world.read(&ana.speaker, newest).await.unwrap();
-    assert_eq!((&told.value["messages"][0]["text"], world.unread(&ana.speaker).await), (&json!("three"), 2));
+    let first = ReadMailArgs { limit: Some(1), ..ReadMailArgs::default() };
+    let told = world.read(&ana.speaker, first).await.unwrap();
+    assert_eq!((&told.value["messages"][0]["text"], world.unread(&ana.speaker).await), (&json!("one"), 2));
     let told = world.read(&ana.speaker, ReadMailArgs::default()).await.unwrap();
     let texts: Vec<&Value> = told.value["messages"].as_array().unwrap().iter().map(|m| &m["text"]).collect();
-    assert_eq!((texts, world.unread(&ana.speaker).await), (vec![&json!("one"), &json!("two")], 0));
+    assert_eq!((texts, world.unread(&ana.speaker).await), (vec![&json!("two"), &json!("three")], 0));
+    let newest = ReadMailArgs { limit: Some(1), ..all() };
+    assert_eq!(world.read(&ana.speaker, newest).await.unwrap().value["messages"][0]["text"], "three");
+}
+
+#[tokio::test]
+async fn what_an_agent_has_in_hand_is_given_to_it_once_and_is_unread_until_it_is_marked() {
+    let world = world();
+    let ana = world.running("ana");
+    for text in ["one", "two"] {
+        world.send(&Speaker::Lead, "ana", text).await.unwrap();
+    }
+    let first = ReadMailArgs { limit: Some(1), ..ReadMailArgs::default() };
+    let reading = world.office.read(&ana.speaker, first).await.unwrap();
+    let told = world.office.read(&ana.speaker, ReadMailArgs::default()).await.unwrap();
+    assert_eq!(told.answer.value["messages"][0]["text"], "two");
+    assert!(told.answer.text.contains("1 more are being shown to you"), "{}", told.answer.text);
+    drop(told);
+    assert_eq!(world.unread(&ana.speaker).await, 2, "nobody has said that it was seen");
+    reading.marked().await.unwrap();
+    let told = world.read(&ana.speaker, ReadMailArgs::default()).await.unwrap();
+    assert_eq!((&told.value["messages"][0]["text"], world.unread(&ana.speaker).await), (&json!("two"), 0));
+}
+
+#[tokio::test]
+async fn a_team_whose_files_are_broken_hides_no_other() {
+    let world = world();
+    let ana = world.running("ana");
+    world.team(SESSION_TEAM, &["team-lead", "c1"]);
+    world.send(&Speaker::Lead, "ana", "from us").await.unwrap();
+    let config = world.home.claude_team(&TeamName::parse(SESSION_TEAM).unwrap()).config();
+    fs::write(config, "[").unwrap();
+    let told = world.read(&ana.speaker, ReadMailArgs::default()).await.unwrap();
+    assert_eq!(told.value["messages"][0]["text"], "from us");
+    assert!(
+        told.text.contains("Not all of your mail can be read") && told.text.contains(SESSION_TEAM),
+        "{}",
+        told.text
+    );
+    world.send(&ana.speaker, "team-lead", "to you").await.unwrap();
+    world.running("ben");
+    world.send(&Speaker::Lead, "ben", "to you too").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_frame_is_read_in_words() {
+    let world = world();
+    let ana = world.running("ana");
+    let ask = r#"{"type":"task_assignment","taskId":"7","subject":"the parser","description":"Mend it.","assignedBy":"team-lead","timestamp":"2026-11-25T13:12:38.123Z"}"#;
+    world.send(&Speaker::Lead, "ana", ask).await.unwrap();
+    let told = world.read(&ana.speaker, ReadMailArgs::default()).await.unwrap();
+    assert!(
+        told.text.contains("team-lead gives you task 7: the parser") && !told.text.contains("taskId"),
+        "{}",
+        told.text
+    );
+}
+
+#[tokio::test]
+async fn whose_name_is_anothers_is_told_so() {
+    let world = world();
+    let ana = AgentName::parse("ana").unwrap();
+    world.running("ana");
+    assert_eq!(world.office.member_called(&ana).await, None);
+    world.team("red", &["team-lead", "ana"]);
+    assert!(world.office.member_called(&ana).await.unwrap().contains("team red has a member ana"));
 }
 
 #[tokio::test]
@@ -357,19 +422,21 @@ async fn a_limit_or_a_time_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn whatever_is_in_an_inbox_at_most_60_000_characters_are_shown_and_what_is_not_shown_is_not_marked() {
+async fn whatever_is_in_an_inbox_so_much_is_shown_as_its_reader_takes_and_what_is_not_shown_is_not_marked() {
     for (count, length) in [(200, 10), (200, 2_000), (60, 10_000), (1, 900_000), (50_000, 10)] {
         let world = world();
         let ana = world.running("ana");
         world.team("red", &["team-lead"]);
-        world.fill("red", "ana", (0..count).map(|_| "é".repeat(length)));
-        let before = world.unread(&ana.speaker).await;
-        let args = ReadMailArgs { limit: Some(200), ..ReadMailArgs::default() };
-        let told = world.read(&ana.speaker, args).await.unwrap();
-        let (shown, size) = (told.value["messages"].as_array().unwrap().len() as u64, told.text.chars().count());
-        assert!(shown > 0 && size <= 60_000, "{count} of {length}: {shown} in {size}");
-        assert_eq!(world.unread(&ana.speaker).await, before - shown, "{count} of {length}");
-        assert_eq!(told.text.contains("These are the newest"), shown < before, "{count} of {length}");
+        for (name, speaker, most) in [("ana", &ana.speaker, 10_200), ("team-lead", &Speaker::Lead, 58_200)] {
+            world.fill("red", name, (0..count).map(|_| "é".repeat(length)));
+            let before = world.unread(speaker).await;
+            let args = ReadMailArgs { limit: Some(200), ..ReadMailArgs::default() };
+            let told = world.read(speaker, args).await.unwrap();
+            let (shown, size) = (told.value["messages"].as_array().unwrap().len() as u64, told.text.len());
+            assert!(shown > 0 && size <= most, "{name}, {count} of {length}: {shown} in {size}");
+            assert_eq!(world.unread(speaker).await, before - shown, "{name}, {count} of {length}");
+            assert_eq!(told.text.contains("more are unread"), shown < before, "{name}, {count} of {length}");
+        }
     }
 }
 
@@ -467,10 +534,11 @@ async fn who_did_what_and_what_came_of_it_stands_in_the_journal() {
     world.journal.close();
     let audit = fs::read_to_string(world.home.team(world.teams.ours()).audit()).unwrap();
     let lines: Vec<&str> = audit.lines().collect();
-    let [first, second, third] = lines[..] else { panic!("{audit}") };
+    let [first, second, third, fourth] = lines[..] else { panic!("{audit}") };
     assert!(first.contains(r#""who":"ana""#) && first.contains(&id) && !first.contains("swordfish"), "{first}");
     assert!(second.contains("there is no nobody"), "{second}");
     assert!(third.contains(r#""who":"team-lead","action":"read""#) && !third.contains("swordfish"), "{third}");
+    assert!(fourth.contains(r#""action":"mark""#) && fourth.contains(&id), "{fourth}");
 }
 
 #[test]

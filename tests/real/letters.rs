@@ -31,7 +31,7 @@ impl Scene {
     }
 
     /// Writes to an agent as somebody else.
-    fn mail(&self, from: &str, to: &str, text: &str) {
+    pub(crate) fn mail(&self, from: &str, to: &str, text: &str) {
         let (from, text) = (Address::parse(from).unwrap(), text.to_owned());
         let draft = Draft { from, text, summary: None, color: None, urgency: Urgency::Normal };
         self.post("tests").send(&MemberName::parse(to).unwrap(), &[draft]).unwrap();
@@ -42,12 +42,12 @@ impl Scene {
         self.post(team).read(&MemberName::parse(of).unwrap(), &filter).unwrap().messages
     }
 
-    fn unread(&self, of: &str) -> usize {
+    pub(crate) fn unread(&self, of: &str) -> usize {
         self.post("tests").count_unread(&MemberName::parse(of).unwrap()).unwrap()
     }
 
     /// The lock of a dead writer counts for ten seconds, by Claude's rule; these have passed.
-    fn ten_seconds_later(&self) {
+    pub(crate) fn ten_seconds_later(&self) {
         let team = self.home().join(".claude/teams/tests");
         for dir in [team.clone(), team.join("inboxes")] {
             let all = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
@@ -180,7 +180,7 @@ async fn a_mail_is_delivered_once_when_the_server_is_killed_at_any_step(stage: S
 }
 
 /// Appends to an inbox as a program does that knows no members.
-fn put(scene: &Scene, to: &str, text: &str) {
+pub(crate) fn put(scene: &Scene, to: &str, text: &str) {
     let path = scene.post("tests").inbox_path(&MemberName::parse(to).unwrap());
     let mut entries: Vec<Value> =
         std::fs::read(&path).map_or_else(|_| Vec::new(), |text| serde_json::from_slice(&text).unwrap());
@@ -235,6 +235,7 @@ async fn a_shutdown_request_of_the_lead_closes_the_agent_and_is_answered(stage: 
     assert!(thread(&server, "ana").await.contains("asks you to shut down"));
     scene.mail("team-lead", "ana", &ask("team-lead"));
     server.shows("ana", "closed").await;
+    until(&server, || !scene.inbox("tests", "team-lead").is_empty()).await;
     let answer: Value = serde_json::from_str(&scene.inbox("tests", "team-lead")[0].text).unwrap();
     assert_eq!((&answer["type"], &answer["requestId"]), (&json!("shutdown_approved"), &json!("shutdown-1@ana")));
     until(&server, || scene.members("tests") == ["team-lead", "ben"]).await;

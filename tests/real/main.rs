@@ -36,6 +36,7 @@ mod mail;
 mod post;
 mod protocol;
 mod queue;
+mod reading;
 mod restart;
 mod schema;
 mod stage;

@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("config", &["ids", "home", "policy", "repo"]),
     ("codex", &["rpc", "ids", "home", "policy"]),
     ("session", &["codex", "ids", "home", "repo", "steps"]),
-    ("tools", &["mail", "session", "journal", "home", "ids"]),
+    ("tools", &["mail", "session", "journal", "home", "ids", "steps"]),
     ("courier", &["session", "queue", "mail", "journal", "home", "ids", "plain", "steps", "watch"]),
     ("mcp", &["session", "queue", "tools", "journal", "ids", "config", "policy"]),
     ("serve", &["mcp", "courier", "tools", "session", "queue", "mail", "journal", "codex", "config", "home", "ids"]),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{McpClient, Stage};
+use crate::stage::{McpClient, Stage, turn};
 
 const TOOLS: [&str; 4] = ["atm_send", "atm_broadcast", "atm_read", "atm_pending_count"];
 
@@ -43,8 +43,16 @@ async fn an_agent_is_written_to_as_soon_as_it_lives_and_answers_as_itself() {
     assert_eq!(stage.client.mail(3, "atm_pending_count", json!({})).await["unread"], 1);
     let read = stage.client.mail(4, "atm_read", json!({})).await;
     assert_eq!((&read["messages"][0]["from"], &read["messages"][0]["text"]), (&json!("codex"), &json!("done")));
-    let became = stage.client.mail(5, "atm_read", json!({"sent": true})).await;
-    assert_eq!(became["messages"][0]["fate"], "read");
+    let fate = async |stage: &mut Stage, id| {
+        stage.client.mail(id, "atm_read", json!({"sent": true})).await["messages"][0]["fate"].clone()
+    };
+    assert_eq!(fate(&mut stage, 5).await, "unread", "nobody has said that the agent's model has it");
+    stage.codex.say("turn/completed", &turn("turn-1", "completed"));
+    stage.client.answer_to(1).await;
+    let mut id = 6;
+    while fate(&mut stage, id).await != "read" {
+        id += 1;
+    }
 }
 
 #[tokio::test]

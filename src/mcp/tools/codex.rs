@@ -62,7 +62,10 @@ pub(super) async fn codex(
             continued(shared, id, NewAgent { identity, role, options: given }, &mut notes).await?
         }
         None => {
-            notes.extend(identity.as_ref().and_then(|name| namesake(shared, name)));
+            if let Some(name) = &identity {
+                notes.extend(namesake(shared, name));
+                notes.extend(shared.office.member_called(name).await);
+            }
             let given = with_general_settings(shared, given)?;
             let options = ThreadOptions { cwd: Some(cwd.to_string_lossy().into_owned()), ..given };
             shared.roster.start(NewAgent { identity, role, options })?

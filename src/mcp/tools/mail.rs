@@ -30,7 +30,8 @@ pub(super) async fn broadcast(shared: &Shared, arguments: Option<JsonObject>) ->
 pub(super) async fn read(shared: &Shared, arguments: Option<JsonObject>) -> Result<CallToolResult, ToolError> {
     let (speaker, arguments) = speaker(shared, arguments)?;
     let args: ReadMailArgs = parse(arguments)?;
-    done(shared.office.read(&speaker, args).await)
+    let marked = async { shared.office.read(&speaker, args).await?.marked().await };
+    done(marked.await)
 }
 
 pub(super) async fn pending_count(shared: &Shared, arguments: Option<JsonObject>) -> Result<CallToolResult, ToolError> {

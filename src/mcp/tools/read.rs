@@ -86,10 +86,10 @@ fn written(turn: &Turn, answers_only: bool) -> String {
                 lines.extend(changes.iter().map(|change| format!("edited {}", change.path)));
             }
             Item::McpToolCall { server, tool } => lines.push(format!("called {server}.{tool}")),
-            Item::DynamicToolCall { namespace: Some(namespace), tool } => {
+            Item::DynamicToolCall { namespace: Some(namespace), tool, .. } => {
                 lines.push(format!("called {namespace}.{tool}"))
             }
-            Item::DynamicToolCall { namespace: None, tool } => lines.push(format!("called {tool}")),
+            Item::DynamicToolCall { namespace: None, tool, .. } => lines.push(format!("called {tool}")),
             Item::WebSearch { query } => lines.push(format!("searched the web for {query}")),
             Item::ContextCompaction {} => lines.push("(the history was compacted)".to_owned()),
             Item::CollabAgentToolCall { .. } | Item::SubAgentActivity { .. } => {}
