@@ -83,6 +83,7 @@ impl Serve {
             default_name: settings.identity.clone().unwrap_or_else(default_name),
             limit: settings.max_concurrent_threads,
             tools: Some(Arc::new(AgentTools::new(office.clone(), agent_tools))),
+            approval_timeout: settings.trust.approval_timeout,
         };
         let roster = Arc::new(Roster::new(setup, codex.clone()));
         // Before any agent of theirs is continued: a Codex that still lives could still write to its thread.
@@ -94,6 +95,7 @@ impl Serve {
         let desk = Desk::new(teams, dir, settings.lead.clone(), journal.clone(), mail_rules(&settings));
         let courier = Courier::start(roster.clone(), queues.clone(), Some(desk), settings.request_timeout);
         let server = Server::new(roster.clone(), queues, office, journal.clone(), settings, own_directory);
+        let asks = server.clone().attend_to_asks();
         let door = Door::open(reader, writer);
         let left = door.left();
         // rmcp waits 5 s for calls that are under way when the client leaves; parked, they end at once.
@@ -105,6 +107,7 @@ impl Serve {
         let served = tokio::select! {
             served = attend(server, door) => served,
             () = parting => unreachable!("it is pending"),
+            () = asks => unreachable!("it attends for ever"),
             () = stop => Ok(()),
         };
         roster.park_all().await;

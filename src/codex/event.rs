@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::ask::{Ask, Owed};
-use super::notes::{About, ErrorNote, ItemNote, StatusNote, TurnNote, UsageNote};
+use super::ask::{Ask, AskedIn, Owed};
+use super::notes::{About, ErrorNote, ItemNote, ResolvedNote, StatusNote, TurnNote, UsageNote};
 use super::wire::{Item, TokenUsage, Turn};
 use crate::ids::{ThreadId, TurnId};
+use crate::rpc::Id;
 
 /// Something that happened in one thread.
 #[derive(Debug)]
@@ -52,9 +53,13 @@ pub enum ThreadEvent {
     Asked {
         /// What.
         ask: Ask,
+        /// In which turn.
+        asked_in: AskedIn,
         /// The answer.
         owed: Owed,
     },
+    /// What was asked under this id is answered, by us or by somebody else, or nobody asks any more.
+    Resolved(Id),
     /// The app-server is gone, and with it every turn; or somebody has put this thread away.
     Lost(Arc<str>),
 }
@@ -79,6 +84,9 @@ pub(super) fn read(method: &str, params: &str) -> Option<ThreadEvent> {
             .map(|UsageNote { turn_id: turn, token_usage: usage }| ThreadEvent::Usage { turn, usage }),
         "thread/status/changed" => {
             parse(method, params).map(|StatusNote { status }| ThreadEvent::Waits(status.is_waiting()))
+        }
+        "serverRequest/resolved" => {
+            parse(method, params).map(|ResolvedNote { request_id }| ThreadEvent::Resolved(request_id))
         }
         "thread/archived" => Some(ThreadEvent::Lost("its thread was archived".into())),
         "thread/deleted" => Some(ThreadEvent::Lost("its thread was deleted".into())),

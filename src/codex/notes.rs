@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::wire::{Item, TokenUsage, Turn, TurnError};
 use crate::ids::{ThreadId, TurnId};
+use crate::rpc::Id;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,6 +52,12 @@ pub(super) struct ErrorNote {
     pub(super) error: TurnError,
     #[serde(default)]
     pub(super) will_retry: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ResolvedNote {
+    pub(super) request_id: Id,
 }
 
 /// The one field that nearly every message about a thread has.

@@ -131,7 +131,12 @@ impl Threads {
                     if let ThreadEvent::ItemStarted { item, .. } | ThreadEvent::ItemCompleted { item, .. } = &event {
                         self.adopt(&thread, begun(item));
                     }
-                    if let Some(subscriber) = self.of(&thread) {
+                    let hears = match &event {
+                        // What a sub-agent has asked its agent was asked.
+                        ThreadEvent::Resolved(_) => self.of_owner(&thread),
+                        _ => self.of(&thread),
+                    };
+                    if let Some(subscriber) = hears {
                         subscriber.send(event).await.ok();
                     }
                 }
@@ -139,7 +144,10 @@ impl Threads {
                     let ask = Ask::read(&method, params.get());
                     let owed = Owed::new(peer, id, &ask);
                     match event::thread_of(params.get()).and_then(|thread| self.of_owner(&thread)) {
-                        Some(owner) => drop(owner.send(ThreadEvent::Asked { ask, owed }).await),
+                        Some(owner) => {
+                            let asked_in = serde_json::from_str(params.get()).unwrap_or_default();
+                            drop(owner.send(ThreadEvent::Asked { ask, asked_in, owed }).await);
+                        }
                         None => tracing::info!(asked = ask.summary(), "refused: asked in a thread that is not ours"),
                     }
                 }

@@ -283,6 +283,9 @@ pub enum Item {
     },
     /// Files that were changed.
     FileChange {
+        /// Its id.
+        #[serde(default)]
+        id: String,
         /// Which, and how.
         #[serde(default)]
         changes: Vec<Change>,
@@ -347,10 +350,24 @@ pub struct Part {
 }
 
 /// A changed file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
 pub struct Change {
     /// Which.
     pub path: String,
+    /// Whether it is new, gone, or changed.
+    pub kind: ChangeKind,
+    /// The change as a diff; of a new file, its content.
+    pub diff: String,
+}
+
+/// How a file is changed.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ChangeKind {
+    /// `add`, `delete` or `update`.
+    #[serde(rename = "type")]
+    pub name: String,
 }
 
 /// Tokens, counted by Codex.

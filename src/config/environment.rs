@@ -10,7 +10,7 @@ use super::layer::Layer;
 use super::source::Source;
 
 /// The variables and the key that each sets, the weaker of two first.
-const VARIABLES: [(&str, &str); 20] = [
+const VARIABLES: [(&str, &str); 25] = [
     ("ATM_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_LEAD", "lead"),
@@ -30,6 +30,11 @@ const VARIABLES: [(&str, &str); 20] = [
     ("ATM_AGENT_MCP_MAIL_POLL_INTERVAL_MS", "mail_poll_interval_ms"),
     ("ATM_AGENT_MCP_MAX_MAIL_MESSAGES", "max_mail_messages"),
     ("ATM_AGENT_MCP_MAX_MAIL_MESSAGE_LENGTH", "max_mail_message_length"),
+    ("ATM_AGENT_MCP_APPROVAL_TIMEOUT_SECS", "approval_timeout_secs"),
+    ("ATM_AGENT_MCP_APPROVALS_TO_LEAD", "approvals_to_lead"),
+    ("ATM_AGENT_MCP_STALL_SECS", "stall_secs"),
+    ("ATM_AGENT_MCP_SHUTDOWN_GRACE_SECS", "shutdown_grace_secs"),
+    ("ATM_AGENT_MCP_EVENTS", "events"),
     ("ATM_AGENT_MCP_SUBAGENTS", "subagents"),
 ];
 
@@ -93,6 +98,11 @@ mod tests {
             ("ATM_AGENT_MCP_MAIL_POLL_INTERVAL_MS", "500", "mail_poll_interval_ms", "500"),
             ("ATM_AGENT_MCP_MAX_MAIL_MESSAGES", "2", "max_mail_messages", "2"),
             ("ATM_AGENT_MCP_MAX_MAIL_MESSAGE_LENGTH", "200", "max_mail_message_length", "200"),
+            ("ATM_AGENT_MCP_APPROVAL_TIMEOUT_SECS", "7", "approval_timeout_secs", "7"),
+            ("ATM_AGENT_MCP_APPROVALS_TO_LEAD", "true", "approvals_to_lead", "true"),
+            ("ATM_AGENT_MCP_STALL_SECS", "7", "stall_secs", "7"),
+            ("ATM_AGENT_MCP_SHUTDOWN_GRACE_SECS", "1", "shutdown_grace_secs", "1"),
+            ("ATM_AGENT_MCP_EVENTS", "all", "events", "all"),
             ("ATM_AGENT_MCP_SUBAGENTS", "1", "subagents", "true"),
         ] {
             let place = Place::new().env(variable, given);

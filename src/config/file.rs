@@ -14,17 +14,10 @@ use super::given::{Given, Problem};
 use super::layer::{Choices, KEYS, Layer, ROLE_KEYS};
 use super::mail;
 use super::source::Source;
+use super::trust;
 
 /// Keys of 0.14, and of versions to come, that nothing reads now.
-const WITHOUT_EFFECT: [&str; 7] = [
-    "persist_threads",
-    "transport",
-    "approval_timeout_secs",
-    "approvals_to_lead",
-    "stall_secs",
-    "events",
-    "allow_full_access",
-];
+const WITHOUT_EFFECT: [&str; 3] = ["persist_threads", "transport", "allow_full_access"];
 
 /// Reads one file. Whatever else stands in it belongs to other programs.
 pub(super) fn read(path: &Path, warnings: &mut Vec<Warning>) -> Result<Layer, ConfigError> {
@@ -67,7 +60,12 @@ impl File<'_> {
             } else if WITHOUT_EFFECT.contains(&name) {
                 warnings.push(Warning::WithoutEffect { at, key: name.to_owned() });
             } else if !self.check(key, layer.set(name, Given::Toml(value.get_ref()), &at, base))? {
-                let known = KEYS.into_iter().chain(mail::KEYS).chain(["roles", mail::PER_AGENT]).chain(WITHOUT_EFFECT);
+                let known = KEYS
+                    .into_iter()
+                    .chain(mail::KEYS)
+                    .chain(trust::KEYS)
+                    .chain(["roles", mail::PER_AGENT])
+                    .chain(WITHOUT_EFFECT);
                 warnings.push(Warning::UnknownKey { at, key: name.to_owned(), nearest: nearest(name, known) });
             }
         }
@@ -173,13 +171,19 @@ mod tests {
              [plugins.atm-agent-mcp.per_thread_auto_mail]\nann = false\n",
         );
         let mail = "[plugins.atm-agent-mcp]\nauto_mail = false\nmail_poll_interval_ms = 250\nmax_mail_messages = 3\n\
-                    max_mail_message_length = 1_000";
+                    max_mail_message_length = 1_000\napproval_timeout_secs = 9\napprovals_to_lead = true\n\
+                    stall_secs = 8\nshutdown_grace_secs = 2\nevents = 'off'";
         let place = place.file("home/.config/atm/config.toml", mail);
         for (key, expected, line) in [
             ("auto_mail", "false", 2),
             ("mail_poll_interval_ms", "250", 3),
             ("max_mail_messages", "3", 4),
             ("max_mail_message_length", "1000", 5),
+            ("approval_timeout_secs", "9", 6),
+            ("approvals_to_lead", "true", 7),
+            ("stall_secs", "8", 8),
+            ("shutdown_grace_secs", "2", 9),
+            ("events", "off", 10),
         ] {
             let at = format!("{}:{line}", place.path("home/.config/atm/config.toml").display());
             assert_eq!(value(&place.load(&[]).unwrap(), key), (Some(expected.to_owned()), at), "{key}");
@@ -215,7 +219,12 @@ mod tests {
             assert_eq!(value(&loaded, key), (Some(expected.to_owned()), at), "{key}");
         }
         assert_eq!(loaded.warnings, []);
-        assert!(KEYS.iter().chain(&mail::KEYS).all(|key| loaded.listing.iter().any(|listed| listed.key == *key)));
+        assert!(
+            KEYS.iter()
+                .chain(&mail::KEYS)
+                .chain(&trust::KEYS)
+                .all(|key| loaded.listing.iter().any(|listed| listed.key == *key))
+        );
     }
 
     #[test]
@@ -279,6 +288,8 @@ mod tests {
             (format!("{ours}\nqueue_max_entries = 1000001"), 2, "a whole number from 1 to 1000000, found 1000001"),
             (format!("{ours}\nqueue_max_bytes = 0"), 2, "a whole number from 1 to 1048576, found 0"),
             (format!("{ours}\nmail_poll_interval_ms = 99"), 2, "a whole number from 100 to 3600000, found 99"),
+            (format!("{ours}\nevents = 'some'"), 2, "expected off, summary or all, found \"some\""),
+            (format!("{ours}\nshutdown_grace_secs = 60"), 2, "a whole number from 0 to 7, found 60"),
             (format!("{ours}\nmax_mail_messages = 101"), 2, "a whole number from 1 to 100, found 101"),
             (format!("{ours}\nmax_mail_message_length = 99"), 2, "a whole number from 100 to 100000, found 99"),
             (format!("{ours}\nper_thread_auto_mail = true"), 2, "per_thread_auto_mail: expected a table"),

@@ -9,6 +9,7 @@ use crate::policy::{ApprovalPolicy, PolicyError, Sandbox};
 use super::given::{Given, Problem};
 use super::mail::MailLayer;
 use super::source::{Source, Sourced};
+use super::trust::TrustLayer;
 
 /// The keys of `[plugins.atm-agent-mcp]` that are values.
 pub(super) const KEYS: [&str; 17] = [
@@ -119,6 +120,7 @@ pub(super) struct Layer {
     pub(super) base_prompt_file: Option<Sourced<PathBuf>>,
     pub(super) extra_instructions_file: Option<Sourced<PathBuf>>,
     pub(super) mail: MailLayer,
+    pub(super) trust: TrustLayer,
     pub(super) general: Choices,
     pub(super) roles: BTreeMap<String, Choices>,
 }
@@ -140,7 +142,10 @@ impl Layer {
             "codex_bin" => self.codex_bin = Some(at.of(given.program(base)?)),
             "base_prompt_file" => self.base_prompt_file = Some(at.of(given.path(base)?)),
             "extra_instructions_file" => self.extra_instructions_file = Some(at.of(given.path(base)?)),
-            _ => return Ok(self.mail.set(key, given, at)? || self.general.set(key, given, at)?),
+            _ => {
+                let known = self.mail.set(key, given, at)? || self.trust.set(key, given, at)?;
+                return Ok(known || self.general.set(key, given, at)?);
+            }
         }
         Ok(true)
     }
@@ -168,6 +173,7 @@ impl Layer {
             base_prompt_file: self.base_prompt_file.or(weaker.base_prompt_file),
             extra_instructions_file: self.extra_instructions_file.or(weaker.extra_instructions_file),
             mail: self.mail.over(weaker.mail),
+            trust: self.trust.over(weaker.trust),
             general: self.general.over(weaker.general),
             roles,
         }

@@ -18,6 +18,7 @@ mod settings;
 mod source;
 #[cfg(test)]
 mod testing;
+mod trust;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,7 @@ pub use listing::Listed;
 pub use mail::MailSettings;
 pub use settings::{AgentDefaults, Settings};
 pub use source::Source;
+pub use trust::{Events, TrustSettings};
 
 use layer::Layer;
 use source::Sourced;

@@ -13,6 +13,7 @@ use super::layer::{BYTES_MAX, Choices, Layer};
 use super::listing::Listed;
 use super::mail::MailSettings;
 use super::source::{Source, Sourced};
+use super::trust::TrustSettings;
 
 const LEAD: &str = "team-lead";
 const TEAM: &str = "default";
@@ -48,6 +49,8 @@ pub struct Settings {
     pub queue_max_bytes: usize,
     /// How mail reaches agents.
     pub mail: MailSettings,
+    /// Whom to ask, and how long to wait.
+    pub trust: TrustSettings,
     /// The Codex to run: a bare name to look for on `PATH`, or a path.
     pub codex_bin: Option<PathBuf>,
     /// The file whose text takes the place of Codex's base instructions.
@@ -158,6 +161,8 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
     ];
     let (mail, listed) = layer.mail.settle();
     listing.splice(11..11, listed);
+    let (trust, listed) = layer.trust.settle();
+    listing.splice(8..8, listed);
     let role_source = layer.role.as_ref().map(|set| set.source.clone());
     let settings = Settings {
         team_is_named: !matches!(team.source, Source::RepositoryName | Source::Default),
@@ -172,6 +177,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         queue_max_entries: number(entries.value),
         queue_max_bytes: number(bytes.value),
         mail,
+        trust,
         codex_bin: layer.codex_bin.map(|set| set.value),
         base_prompt_file: layer.base_prompt_file.map(|set| set.value),
         extra_instructions_file: layer.extra_instructions_file.map(|set| set.value),
@@ -191,7 +197,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
 }
 
 /// A time in seconds; 0 is for ever.
-fn unless_zero(secs: u64) -> Option<Duration> {
+pub(super) fn unless_zero(secs: u64) -> Option<Duration> {
     (secs > 0).then(|| Duration::from_secs(secs))
 }
 

@@ -12,10 +12,12 @@ use crate::ids::{Address, MemberName, TurnId};
 use crate::journal::Entry;
 use crate::mail::frame::{self, Idle, IdleReason};
 use crate::mail::{Draft, Urgency};
-use crate::session::{End, Handle, Outcome};
+use crate::session::{AskId, Decision, End, Handle, OpenAsk, Outcome, Snapshot};
 
 /// How long the lead may take to ask for a result by itself: who waits for it needs no mail.
 const GRACE: Duration = Duration::from_secs(1);
+/// How much of what is asked is told, in characters.
+const ASK_MAX: usize = 1_000;
 /// How much of an answer is its summary, in characters.
 const SUMMARY_MAX: usize = 100;
 
@@ -23,15 +25,26 @@ const SUMMARY_MAX: usize = 100;
 pub(super) async fn tell_the_lead(handle: Handle, desk: Desk) {
     let mut snapshot = handle.watch();
     let mut told: HashSet<TurnId> = HashSet::new();
+    let mut asked: HashSet<AskId> = HashSet::new();
     while snapshot.changed().await.is_ok() {
-        if !handle.has_results() {
+        let asks = |snapshot: &Snapshot| snapshot.asks.iter().any(|ask| ask.is_for_nobody && !asked.contains(&ask.id));
+        if !handle.has_results() && !asks(&snapshot.borrow()) {
             continue;
         }
         tokio::time::sleep(GRACE).await;
         let new: Vec<Arc<Outcome>> =
             handle.results().into_iter().filter(|outcome| is_news(outcome, &mut told)).collect();
         for outcome in new {
-            tell(&handle, &desk, &outcome).await;
+            let text = frame::idle_notification(&idle(&outcome), Timestamp::now());
+            tell(&handle, &desk, text, None, outcome.turn.as_ref().map(TurnId::as_str)).await;
+        }
+        let open = handle.snapshot().asks;
+        asked.retain(|id| open.iter().any(|ask| ask.id == *id));
+        for ask in open.iter().filter(|ask| ask.is_for_nobody) {
+            if asked.insert(ask.id.clone()) {
+                let (text, summary) = (waiting(ask), Some("waits for your decision".to_owned()));
+                tell(&handle, &desk, text, summary, Some(ask.id.as_str())).await;
+            }
         }
     }
 }
@@ -42,10 +55,19 @@ fn is_news(outcome: &Outcome, told: &mut HashSet<TurnId>) -> bool {
     ended && outcome.turn.clone().is_some_and(|turn| told.insert(turn))
 }
 
-async fn tell(handle: &Handle, desk: &Desk, outcome: &Outcome) {
-    let text = frame::idle_notification(&idle(outcome), Timestamp::now());
+/// What the lead is to decide.
+fn waiting(open: &OpenAsk) -> String {
+    let words = Decision::ALL.map(Decision::word).join(", ");
+    let summary: String = open.ask.summary().chars().take(ASK_MAX).collect();
+    format!(
+        "I wait for a decision: I ask {summary}. Decide with agent_approve {{\"ask_id\": \"{}\", \"decision\": …}} ({words}).",
+        open.id
+    )
+}
+
+async fn tell(handle: &Handle, desk: &Desk, text: String, summary: Option<String>, id: Option<&str>) {
     let from = Address { name: MemberName::from(handle.identity()), team: None };
-    let draft = Draft { from, text, summary: None, color: None, urgency: Urgency::Normal };
+    let draft = Draft { from, text, summary, color: None, urgency: Urgency::Normal };
     let teams = desk.teams.clone();
     let sent = off_the_loop(move || {
         let Some((post, lead)) = teams.leads() else { return Ok(None) };
@@ -58,9 +80,9 @@ async fn tell(handle: &Handle, desk: &Desk, outcome: &Outcome) {
         Err(error) => error.to_string(),
     };
     if result != "sent" {
-        tracing::warn!(agent = %handle.identity(), result, "the lead cannot be told of a turn's end");
+        tracing::warn!(agent = %handle.identity(), result, "the lead cannot be told what became of a turn");
     }
-    let (agent, id) = (Some(handle.identity().as_str()), outcome.turn.as_ref().map(TurnId::as_str));
+    let agent = Some(handle.identity().as_str());
     desk.journal.note(Entry { agent, who: "courier", action: "tell_lead", id, result: &result, ..Entry::default() });
 }
 

@@ -107,6 +107,23 @@ pub struct SteerArgs {
     pub timeout_ms: Option<u64>,
 }
 
+/// Decides on something that an agent has asked.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["ask_id", "decision"]))]
+pub struct ApproveArgs {
+    /// Which ask: the ask_id in a result, or in agent_status.
+    pub ask_id: Option<String>,
+    /// accept: yes, this once. accept_for_session: yes, and the like of it from now on. decline: no, the agent goes on without it. cancel: no, and its turn ends.
+    #[schemars(extend("enum" = ["accept", "accept_for_session", "decline", "cancel"]))]
+    pub decision: Option<String>,
+    /// Why, for the agent's model: say what to do instead.
+    pub reason: Option<String>,
+    /// With accept, for questions: an object with an answer for each question's id, or with the fields of the form.
+    #[schemars(with = "Option<Map<String, Value>>")]
+    pub content: Option<Value>,
+}
+
 /// Which agents to wait for, and how long.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -1,13 +1,13 @@
 //! What the client has had done, for the journal.
 
-use rmcp::model::{CallToolResult, JsonObject};
+use rmcp::model::{CallToolResponse, JsonObject};
 
 use super::server::Shared;
 use crate::journal::Entry;
 
 /// The arguments by which an agent is named, and those that say something to it.
-const NAMES: [&str; 6] = ["identity", "agent", "agent_id", "threadId", "conversationId", "to"];
-const TEXTS: [&str; 4] = ["prompt", "text", "message", "agent_file"];
+const NAMES: [&str; 7] = ["identity", "agent", "agent_id", "threadId", "conversationId", "to", "ask_id"];
+const TEXTS: [&str; 5] = ["prompt", "text", "message", "agent_file", "reason"];
 
 /// A call on its way.
 pub(super) struct Call {
@@ -27,13 +27,21 @@ impl Call {
     }
 
     /// It has ended so. The tools of mail write for themselves, for the agents call them too.
-    pub(super) fn ended(self, shared: &Shared, result: &CallToolResult) {
+    pub(super) fn ended(self, shared: &Shared, response: &CallToolResponse) {
         if self.tool.starts_with("atm_") {
             return;
         }
-        let said = result.structured_content.as_ref();
+        let said = match response {
+            CallToolResponse::Complete(result) => result.structured_content.as_ref(),
+            _ => None,
+        };
         let word = |key: &str| said.and_then(|said| said[key].as_str());
-        let result = word("error").or_else(|| word("status")).unwrap_or("done");
+        let otherwise = match response {
+            CallToolResponse::Complete(_) => "done",
+            CallToolResponse::Task(_) => "task",
+            _ => "input_required",
+        };
+        let result = word("error").or_else(|| word("status")).or_else(|| word("decision")).unwrap_or(otherwise);
         let Call { tool, agent, text } = &self;
         shared.journal.note(Entry {
             agent: agent.as_deref(),

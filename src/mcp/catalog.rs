@@ -7,7 +7,9 @@ use serde_json::json;
 
 use crate::tools::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs};
 
-use super::args::{AgentArgs, CodexArgs, ReadArgs, ReplyArgs, SessionsArgs, StatusArgs, SteerArgs, WaitArgs, schema};
+use super::args::{
+    AgentArgs, ApproveArgs, CodexArgs, ReadArgs, ReplyArgs, SessionsArgs, StatusArgs, SteerArgs, WaitArgs, schema,
+};
 
 /// What the server says of itself to the client's model.
 pub const INSTRUCTIONS: &str = "Runs a team of OpenAI Codex agents. `codex` starts an agent and returns its answer; \
@@ -82,6 +84,16 @@ pub fn tools() -> Vec<Tool> {
         )
         .with_title("Steer an agent")
         .with_annotations(ToolAnnotations::from_raw(None, Some(false), Some(false), Some(false), Some(true))),
+        acting(
+            Tool::new(
+                "agent_approve",
+                "Decide on something that an agent has asked (status awaiting_approval): to run a command outside its sandbox, \
+                 to change files, for permissions, a question. The agent's turn waits for it; undecided, it is declined after \
+                 a while. Read what is asked before you accept.",
+                schema::<ApproveArgs>(),
+            ),
+            "Decide for an agent",
+        ),
         acting(
             Tool::new(
                 "agent_interrupt",

@@ -5,6 +5,8 @@
 
 mod agent;
 pub mod args;
+mod asking;
+mod asks;
 mod audit;
 pub mod catalog;
 pub mod door;

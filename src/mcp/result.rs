@@ -3,12 +3,15 @@
 //! Claude Code shows its model `structuredContent` instead of the text (2.1.330), other clients the text alone; so
 //! each holds everything that matters.
 
+use std::sync::Arc;
+
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ids::{AgentId, AgentName, ThreadId, TurnId};
-use crate::session::{End, Handle, Outcome, Stop, Tokens};
+use crate::mcp::asks;
+use crate::session::{End, Handle, OpenAsk, Outcome, Stop, Tokens};
 
 /// How many characters of answers one result carries.
 pub const TEXT_MAX: usize = 60_000;
@@ -30,6 +33,9 @@ pub struct TurnResult {
     duration_ms: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+    /// What waits for a decision.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    asks: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
 }
@@ -68,6 +74,7 @@ impl TurnResult {
             }),
             duration_ms: u64::try_from(outcome.took.as_millis()).ok(),
             notes: notes.iter().chain(&outcome.notes).cloned().collect(),
+            asks: Vec::new(),
             error,
         }
     }
@@ -86,8 +93,21 @@ impl TurnResult {
             usage: None,
             duration_ms: None,
             notes: notes.to_vec(),
+            asks: Vec::new(),
             error: None,
         }
+    }
+
+    /// Of a turn that waits until somebody has decided.
+    pub(super) fn awaiting(handle: &Handle, open: &[Arc<OpenAsk>], notes: &[String]) -> TurnResult {
+        let lines: Vec<String> = open.iter().map(|open| asks::line(handle, open)).collect();
+        let content = format!(
+            "{}\nThe turn of {} waits for that; then get its result with agent_wait.",
+            lines.join("\n"),
+            handle.identity()
+        );
+        let asks = open.iter().map(|open| asks::view(handle, open)).collect();
+        TurnResult { content, status: "awaiting_approval", asks, ..TurnResult::running(handle, notes) }
     }
 
     /// Whether the turn did what was asked.

@@ -8,10 +8,11 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
     ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
 };
-use rmcp::service::{Peer, RequestContext};
+use rmcp::service::{NotificationContext, Peer, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio::sync::OnceCell;
 
+use super::asking::{self, Asking};
 use super::audit::Call;
 use super::catalog;
 use super::tools;
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) office: Office,
     pub(super) journal: Journal,
     pub(super) settings: Settings,
+    pub(super) asking: Asking,
     pub(super) started: Instant,
     own_directory: PathBuf,
     client_root: OnceCell<Option<PathBuf>>,
@@ -63,12 +65,20 @@ impl Server {
                 office,
                 journal,
                 settings,
+                asking: Asking::default(),
                 started,
                 own_directory,
                 client_root,
                 tools,
             }),
         }
+    }
+}
+
+impl Server {
+    /// Asks the client's user what agents ask, for ever.
+    pub async fn attend_to_asks(self) {
+        asking::attend(&self.shared).await;
     }
 }
 
@@ -143,10 +153,17 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let name = request.name;
         let call = Call::of(&name, request.arguments.as_ref());
-        let result = tools::call(&self.shared, &name, request.arguments, &context).await;
-        let result = result.unwrap_or_else(super::error::ToolError::into_result);
+        let result = match request.request_state {
+            Some(state) => tools::go_on(&self.shared, &state, request.input_responses, &context).await,
+            None => tools::call(&self.shared, &name, request.arguments, &context).await,
+        };
+        let result = result.unwrap_or_else(|error| error.into_result().into());
         call.ended(&self.shared, &result);
-        Ok(result.into())
+        Ok(result)
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        self.shared.asking.opened(&context.peer);
     }
 
     async fn on_custom_request(

@@ -11,9 +11,10 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::approving::Approvals;
 use super::asking::Question;
 use super::calling::ToolCalls;
 use super::delivery::UnderWay;
@@ -21,6 +22,7 @@ use super::handle::{Command, Farewell, Goodbye, Outbox, Reply, Snapshot};
 use super::identity::Lock;
 use super::kept::Kept;
 use super::opening::Opened;
+use super::outcome::{End, Outcome};
 use super::rules::Rules;
 use super::state::{CallId, Effect, Ending, Input, Job, State, Stop};
 use super::toolbox::{Then, Toolbox};
@@ -48,6 +50,7 @@ pub(super) struct Actor {
     pub(super) _owner: Lock,
     pub(super) toolbox: Option<Arc<dyn Toolbox>>,
     pub(super) tool_calls: ToolCalls,
+    pub(super) approvals: Approvals,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) snapshot: watch::Sender<Snapshot>,
     pub(super) outbox: Arc<Outbox>,
@@ -77,7 +80,7 @@ pub(super) struct Live {
 pub(super) struct Waiting {
     pub(super) prompt: String,
     pub(super) limit: Option<Duration>,
-    reply: Reply,
+    pub(super) reply: Reply,
 }
 
 /// What was done beside the loop.
@@ -120,6 +123,7 @@ impl Actor {
                 () = at(self.give_up) => self.input(Input::GiveUp),
                 () = at(self.under_way.safe_at()) => self.confirm(),
                 () = at(self.tool_calls.unseen.kept_at()) => self.confirm(),
+                () = at(self.approvals.due_at()) => self.decline_overdue(),
                 () = at(until) => {
                     if let Some(turn) = &mut self.turn {
                         turn.until = None;
@@ -149,6 +153,15 @@ impl Actor {
                 self.look_up();
             }
             Command::Cancel(call) => self.input(Input::Cancel(call)),
+            Command::Detach(call, done) => {
+                if let Some(waiting) = self.calls.get_mut(&call) {
+                    waiting.reply = Reply::Outbox;
+                }
+                done.send(()).ok();
+            }
+            Command::Reattach(call, caller) => self.reattach(call, caller),
+            Command::Rule(ruling) => self.rule(ruling),
+            Command::EndingOf(ask, done) => drop(done.send(self.approvals.ending_of(&ask))),
             Command::Interrupt => self.input(Input::Stop(Stop::Interrupted)),
             Command::End { farewell, done } => self.end(farewell, Some(done)),
         }
@@ -229,6 +242,7 @@ impl Actor {
                 self.kept.record.last_active = Timestamp::now();
                 let id = turn.id.clone();
                 let seen = self.tool_calls.turn_ended(&turn);
+                self.asks_of_ended(&id);
                 self.finally(seen);
                 self.ended = Some(turn);
                 self.input(Input::TurnEnded(id));
@@ -236,6 +250,7 @@ impl Actor {
                 self.kept.changed();
             }
             ThreadEvent::ItemStarted { item, .. } => {
+                self.approvals.begun(&item);
                 if matches!(item, Item::ContextCompaction {}) {
                     self.input(Input::Compacts(true));
                 }
@@ -268,18 +283,13 @@ impl Actor {
                 }
             }
             ThreadEvent::Waits(waits) => self.input(Input::Waits(waits)),
-            ThreadEvent::Asked { ask: Ask::ToolCall(call), owed } => self.call_tool(call, owed),
-            ThreadEvent::Asked { ask, owed } => {
-                drop(owed);
-                let note =
-                    format!("Codex asked {}; it was declined at once, for nobody can be asked yet.", ask.summary());
-                if let Some(progress) = &mut self.turn {
-                    progress.note(one_note(&note));
-                }
-            }
+            ThreadEvent::Asked { ask: Ask::ToolCall(call), owed, .. } => self.call_tool(call, owed),
+            ThreadEvent::Asked { ask, asked_in, owed } => self.asked(ask, asked_in, owed),
+            ThreadEvent::Resolved(request) => self.resolved(&request),
             ThreadEvent::Lost(why) => {
                 self.live = None;
                 self.tool_calls.lost();
+                self.decline_all("Codex is gone");
                 self.input(Input::Lost(why));
             }
         }
@@ -314,6 +324,19 @@ impl Actor {
         }
     }
 
+    fn reattach(&mut self, call: CallId, caller: oneshot::Sender<Arc<Outcome>>) {
+        if let Some(waiting) = self.calls.get_mut(&call) {
+            waiting.reply = Reply::Caller(caller);
+            return;
+        }
+        let collected = || {
+            let why = "the result of this call was collected already: agent_read shows it";
+            let (agent, name) = (self.kept.record.agent_id.clone(), self.kept.record.identity.clone());
+            Arc::new(Outcome::without_turn(agent, name, End::Refused(why.into())))
+        };
+        caller.send(self.outbox.take(call).unwrap_or_else(collected)).ok();
+    }
+
     fn finish(&mut self, call: CallId, ending: Ending) {
         self.answered += 1;
         let progress = self.turn.take_if(|progress| progress.job == Job::Call(call));
@@ -332,18 +355,14 @@ impl Actor {
     }
 
     pub(super) fn publish(&mut self) {
-        let snapshot = Snapshot::of(&self.rules, &self.kept.record, &self.activity, self.answered);
+        let snapshot =
+            Snapshot::of(&self.rules, &self.kept.record, &self.activity, self.answered, self.approvals.open());
         self.snapshot.send_if_modified(|shown| {
             let changed = *shown != snapshot;
             *shown = snapshot;
             changed
         });
     }
-}
-
-/// A note that carries foreign text stays one bounded line.
-fn one_note(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }
 
 async fn next_event(live: &mut Option<Live>) -> ThreadEvent {

@@ -8,12 +8,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::approval::{AskId, NotTaken, OpenAsk};
+use super::approving::Ruling;
 use super::asking::Question;
 use super::delivery::{Delivery, Receipt, Waiter};
 use super::outcome::{End, Outcome};
 use super::record::Record;
 use super::rules::Rules;
 use super::state::{CallId, State, TOO_MANY, Takes, WAITING_MAX};
+use crate::codex::ask::Verdict;
 use crate::codex::wire::Tokens;
 use crate::ids::{AgentId, AgentName, DeliveryId, ThreadId, TurnId};
 
@@ -30,12 +33,29 @@ const UNCOLLECTED: &str =
 /// What a session is told.
 #[derive(Debug)]
 pub(super) enum Command {
-    Turn { call: CallId, prompt: String, limit: Option<Duration>, reply: Reply },
-    Deliver { delivery: Delivery, waiter: Waiter },
+    Turn {
+        call: CallId,
+        prompt: String,
+        limit: Option<Duration>,
+        reply: Reply,
+    },
+    Deliver {
+        delivery: Delivery,
+        waiter: Waiter,
+    },
     Find(Question),
     Cancel(CallId),
+    /// Nobody awaits the call any more, but its result is wanted.
+    Detach(CallId, oneshot::Sender<()>),
+    /// Somebody awaits it again.
+    Reattach(CallId, oneshot::Sender<Arc<Outcome>>),
     Interrupt,
-    End { farewell: Farewell, done: Goodbye },
+    Rule(Ruling),
+    EndingOf(AskId, oneshot::Sender<Option<Arc<str>>>),
+    End {
+        farewell: Farewell,
+        done: Goodbye,
+    },
 }
 
 /// Who waits for a session's end; the error is of its record, which could not be written.
@@ -70,6 +90,8 @@ pub struct Snapshot {
     pub thread: Option<ThreadId>,
     /// What it does, in one short line.
     pub activity: Arc<str>,
+    /// What it has asked and nobody has decided, the oldest first.
+    pub asks: Vec<Arc<OpenAsk>>,
     /// How many calls wait for it.
     pub waiting: usize,
     /// The model that Codex uses.
@@ -86,7 +108,13 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// What these rules and this record come to.
-    pub(super) fn of(rules: &Rules, record: &Record, activity: &Arc<str>, answered: u64) -> Snapshot {
+    pub(super) fn of(
+        rules: &Rules,
+        record: &Record,
+        activity: &Arc<str>,
+        answered: u64,
+        asks: Vec<Arc<OpenAsk>>,
+    ) -> Snapshot {
         Snapshot {
             state: rules.state().clone(),
             takes: rules.takes(),
@@ -96,6 +124,7 @@ impl Snapshot {
                 State::Idle | State::Closed | State::Lost { .. } => Arc::from("nothing"),
                 _ => activity.clone(),
             },
+            asks,
             waiting: rules.waiting(),
             model: record.model.clone(),
             tokens: record.tokens,
@@ -121,6 +150,7 @@ impl Snapshot {
     pub fn status(&self) -> &'static str {
         match &self.state {
             State::Starting => "starting",
+            State::Idle | State::Asked { .. } | State::Running { .. } if !self.asks.is_empty() => "awaiting_approval",
             State::Idle => "idle",
             State::Asked { .. } | State::Running { .. } => "running",
             State::Closing => "closing",
@@ -139,6 +169,13 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn put(&self, call: CallId, outcome: Arc<Outcome>) {
         self.lock().push_back((call, outcome));
+    }
+
+    /// The outcome of one call, if it waits here.
+    pub(super) fn take(&self, call: CallId) -> Option<Arc<Outcome>> {
+        let mut outcomes = self.lock();
+        let at = outcomes.iter().position(|(ended, _)| *ended == call)?;
+        outcomes.remove(at).map(|(_, outcome)| outcome)
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<(CallId, Arc<Outcome>)>> {
@@ -170,6 +207,13 @@ pub(super) struct Counts {
 pub struct Ticket {
     call: CallId,
     outcome: oneshot::Receiver<Arc<Outcome>>,
+}
+
+impl Ticket {
+    /// Which call.
+    pub fn call(&self) -> CallId {
+        self.call
+    }
 }
 
 impl Handle {
@@ -212,9 +256,7 @@ impl Handle {
         }
         let call = self.ask(prompt, limit, Reply::Outbox);
         self.opened().await;
-        let mut outbox = self.outbox.lock();
-        let ended = outbox.iter().position(|(ended, _)| *ended == call)?;
-        outbox.remove(ended).map(|(_, outcome)| outcome)
+        self.outbox.take(call)
     }
 
     fn ask(&self, prompt: String, limit: Option<Duration>, reply: Reply) -> CallId {
@@ -284,6 +326,26 @@ impl Handle {
         self.snapshot.clone().wait_for(|snapshot| !self.is_busy_in(snapshot)).await.ok();
     }
 
+    /// Lets a call go on in the background; if it has ended by now, its outcome is the answer.
+    pub async fn detach(&self, mut ticket: Ticket) -> Option<Arc<Outcome>> {
+        let (done, detached) = oneshot::channel();
+        if self.commands.send(Command::Detach(ticket.call, done)).await.is_ok() {
+            detached.await.ok();
+        }
+        match ticket.outcome.try_recv() {
+            Ok(outcome) => Some(outcome),
+            Err(_) if self.is_over() && !self.has_results() => Some(Arc::new(self.unasked(TOO_MANY))),
+            Err(_) => None,
+        }
+    }
+
+    /// Awaits a call again that went on in the background.
+    pub async fn reattach(&self, call: CallId) -> Ticket {
+        let (caller, outcome) = oneshot::channel();
+        self.commands.send(Command::Reattach(call, caller)).await.ok();
+        Ticket { call, outcome }
+    }
+
     /// Withdraws a call: its turn is ended if it runs.
     pub async fn cancel(&self, ticket: &Ticket) {
         self.commands.send(Command::Cancel(ticket.call)).await.ok();
@@ -292,6 +354,28 @@ impl Handle {
     /// Ends the running turn; the session goes on with what waits.
     pub async fn interrupt(&self) {
         self.commands.send(Command::Interrupt).await.ok();
+    }
+
+    /// Decides on something that its agent has asked.
+    pub async fn decide(
+        &self,
+        ask: &AskId,
+        verdict: Verdict,
+        reason: Option<String>,
+        by: &str,
+    ) -> Result<Arc<OpenAsk>, NotTaken> {
+        let (done, decided) = oneshot::channel();
+        let unknown = || NotTaken::Unknown(ask.clone());
+        let ruling = Ruling { ask: ask.clone(), verdict, reason, by: by.to_owned(), done };
+        self.commands.send(Command::Rule(ruling)).await.map_err(|_| unknown())?;
+        decided.await.unwrap_or_else(|_| Err(unknown()))
+    }
+
+    /// How something that its agent had asked has ended, if that was not long ago.
+    pub async fn ending_of(&self, ask: &AskId) -> Option<Arc<str>> {
+        let (done, ending) = oneshot::channel();
+        self.commands.send(Command::EndingOf(ask.clone(), done)).await.ok()?;
+        ending.await.ok().flatten()
     }
 
     /// Ends the session; returns when it has ended, with the error if its record could not be written.

@@ -7,12 +7,15 @@
 //! answers to its own requests into inputs of [`rules::Rules`], and does what comes out.
 
 mod actor;
+pub mod approval;
+mod approving;
 mod asking;
 mod calling;
 pub mod context;
 pub mod delivery;
 pub mod handle;
 pub mod identity;
+mod joining;
 mod kept;
 mod opening;
 pub mod outcome;
@@ -26,6 +29,7 @@ pub mod toolbox;
 mod turn;
 pub mod who;
 
+pub use approval::{AskId, NotTaken, OpenAsk};
 pub use delivery::{Delivery, Receipt};
 pub use handle::{Farewell, Handle, Snapshot, Ticket};
 pub use outcome::{End, Outcome, Usage};
@@ -35,5 +39,6 @@ pub use state::{State, Stop, Takes};
 pub use toolbox::{Caller, Given, McpServer, Then, Tool, ToolResult, Toolbox, Tools};
 pub use who::{RosterError, Who};
 
-pub use crate::codex::wire::{Item, ThreadOptions, Tokens, Turn};
+pub use crate::codex::ask::{Ask, Decision, Question, Verdict};
+pub use crate::codex::wire::{Change, Item, ThreadOptions, Tokens, Turn};
 pub use crate::codex::{Client, Transport};

@@ -14,6 +14,7 @@ impl Actor {
         }
         waiting.extend(done);
         self.give_up = None;
+        self.decline_all("the agent was closed");
         self.input(Input::Close);
     }
 

@@ -3,21 +3,20 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::actor::Actor;
-use super::calling::ToolCalls;
-use super::delivery::UnderWay;
-use super::handle::{self, Farewell, Handle, Snapshot};
+use super::approval::{AskId, NotTaken, OpenAsk};
+use super::handle::{Farewell, Handle};
 use super::identity::Lock;
-use super::kept::Kept;
+use super::joining;
 use super::record::Record;
-use super::rules::Rules;
 use super::state::State;
 use super::toolbox::Toolbox;
 use super::who::{RosterError, Who};
+use crate::codex::ask::Verdict;
 use crate::codex::wire::{ThreadOptions, Turn};
 use crate::codex::{Client, Codex, CodexError};
 use crate::home::TeamDir;
@@ -52,6 +51,8 @@ pub struct Setup {
     pub limit: usize,
     /// The tools that its agents have from us, if there are any.
     pub tools: Option<Arc<dyn Toolbox>>,
+    /// How long what Codex asks waits for somebody's decision before it is declined.
+    pub approval_timeout: Option<Duration>,
 }
 
 /// The agents of one server.
@@ -216,6 +217,25 @@ impl Roster {
         Ok(closed.save(&self.setup.dir).map_err(|error| format!("its record cannot be written: {error}")))
     }
 
+    /// Decides on something that an agent here has asked; answers whose it was.
+    pub async fn decide(
+        &self,
+        ask: &AskId,
+        verdict: Verdict,
+        reason: Option<String>,
+        by: &str,
+    ) -> Result<(Handle, Arc<OpenAsk>), NotTaken> {
+        let mut not_taken = NotTaken::Unknown(ask.clone());
+        for handle in self.live() {
+            match handle.decide(ask, verdict.clone(), reason.clone(), by).await {
+                Ok(decided) => return Ok((handle, decided)),
+                Err(NotTaken::Unknown(_)) => {}
+                Err(why) => not_taken = why,
+            }
+        }
+        Err(not_taken)
+    }
+
     /// Whether another server runs this agent now.
     pub fn runs_elsewhere(&self, agent: &AgentId) -> bool {
         let ours = self.lock().contains_key(agent) || self.leaving().iter().any(|handle| handle.agent == *agent);
@@ -346,47 +366,8 @@ impl Roster {
     }
 
     fn enter(&self, record: Record, name: Lock, owner: Lock) -> Handle {
-        let (rules, first) = Rules::new();
-        let (commands, received) = mpsc::channel(handle::DEPTH);
-        let activity: Arc<str> = Arc::from("starting");
-        let (shown, snapshot) = watch::channel(Snapshot::of(&rules, &record, &activity, 0));
-        let outbox = Arc::default();
-        let handle = Handle {
-            agent: record.agent_id.clone(),
-            identity: record.identity.clone(),
-            named: record.named,
-            commands,
-            snapshot,
-            outbox: Arc::clone(&outbox),
-            counts: Arc::default(),
-        };
-        let actor = Actor {
-            rules,
-            codex: self.codex.clone(),
-            kept: Kept::new(record, self.setup.dir.clone(), self.setup.lead.clone()),
-            _owner: owner,
-            toolbox: self.setup.tools.clone(),
-            tool_calls: ToolCalls::default(),
-            commands: received,
-            snapshot: shown,
-            outbox,
-            live: None,
-            opening: false,
-            calls: HashMap::new(),
-            under_way: UnderWay::default(),
-            questions: Vec::new(),
-            turn: None,
-            ended: None,
-            activity,
-            answered: 0,
-            notes: Vec::new(),
-            work: FuturesUnordered::new(),
-            give_up: None,
-            farewell: None,
-        };
+        let handle = joining::begin(&self.setup, self.codex.clone(), record, owner);
         self.lock().insert(handle.agent.clone(), Live { handle: handle.clone(), name });
-        // The actor ends when it is told to or its last handle is gone; whoever ends it waits for its word.
-        tokio::spawn(actor.run(first));
         self.comings.send_replace(());
         handle
     }

@@ -21,6 +21,8 @@ pub struct Rules {
     under_way: Vec<DeliveryId>,
     /// Whether the running turn waits for an answer.
     waits: bool,
+    /// Whether something that was asked waits for a decision.
+    asks: bool,
     /// Whether it compacts the history.
     compacts: bool,
 }
@@ -34,6 +36,7 @@ impl Rules {
             offered: None,
             under_way: Vec::new(),
             waits: false,
+            asks: false,
             compacts: false,
         };
         (rules, Effect::Open)
@@ -56,7 +59,7 @@ impl Rules {
     pub fn takes(&self) -> Takes {
         match &self.state {
             State::Idle | State::Lost { .. } => Takes::Turn,
-            State::Running { stop: None, .. } if !self.waits && !self.compacts => Takes::Steer,
+            State::Running { stop: None, .. } if !self.waits && !self.asks && !self.compacts => Takes::Steer,
             _ => Takes::Nothing,
         }
     }
@@ -126,14 +129,9 @@ impl Rules {
             Input::Unanswered { job, why } => self.not_started(job, Settled::InDoubt(why.clone()), why),
             Input::TurnStarted(turn) => self.turn_started(turn),
             Input::TurnEnded(turn) => self.turn_ended(&turn),
-            Input::Waits(waits) => {
-                self.waits = waits;
-                vec![]
-            }
-            Input::Compacts(compacts) => {
-                self.compacts = compacts;
-                vec![]
-            }
+            Input::Waits(waits) => noted(&mut self.waits, waits),
+            Input::Asks(asks) => noted(&mut self.asks, asks),
+            Input::Compacts(compacts) => noted(&mut self.compacts, compacts),
             Input::Stop(stop) => self.stop(stop),
             Input::Lost(why) => self.lost(why),
             Input::Close => self.close(),
@@ -395,6 +393,11 @@ impl Rules {
     }
 }
 
+fn noted(flag: &mut bool, value: bool) -> Vec<Effect> {
+    *flag = value;
+    vec![]
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -574,7 +577,7 @@ mod tests {
 
     #[test]
     fn nothing_is_steered_while_the_turn_waits_for_an_answer_or_compacts_or_is_to_end() {
-        for held in [Input::Waits(true), Input::Compacts(true), Input::Stop(Stop::Interrupted)] {
+        for held in [Input::Waits(true), Input::Asks(true), Input::Compacts(true), Input::Stop(Stop::Interrupted)] {
             let mut rules = running();
             rules.step(held.clone());
             assert_eq!(rules.takes(), Takes::Nothing, "{held:?}");
@@ -663,6 +666,7 @@ mod tests {
             1 => (0u8..40).prop_map(|n| Input::Refused { job: Job::Delivery(delivery(n)), why: why() }),
             1 => (0u8..40).prop_map(|n| Input::Unanswered { job: Job::Delivery(delivery(n)), why: why() }),
             1 => any::<bool>().prop_map(Input::Waits),
+            1 => any::<bool>().prop_map(Input::Asks),
             1 => any::<bool>().prop_map(Input::Compacts),
             1 => Just(Input::Wake),
             4 => (0u64..40).prop_map(|n| Input::Call(CallId(n))),

@@ -126,6 +126,8 @@ pub enum Input {
     },
     /// The running turn waits for somebody's answer, or does so no more.
     Waits(bool),
+    /// Something that was asked waits for a decision, or nothing does.
+    Asks(bool),
     /// The running turn compacts the history, or does so no more.
     Compacts(bool),
     /// A turn runs.

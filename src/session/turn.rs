@@ -124,7 +124,7 @@ pub(super) fn activity(item: &Item) -> Option<String> {
     let line = match item {
         Item::AgentMessage { .. } => "answering".to_owned(),
         Item::CommandExecution { command, .. } => format!("running {command}"),
-        Item::FileChange { changes } => format!("editing {}", paths(changes)),
+        Item::FileChange { changes, .. } => format!("editing {}", paths(changes)),
         Item::McpToolCall { server, tool } => format!("calling {server}.{tool}"),
         Item::DynamicToolCall { namespace: Some(namespace), tool, .. } => format!("calling {namespace}.{tool}"),
         Item::DynamicToolCall { namespace: None, tool, .. } => format!("calling {tool}"),

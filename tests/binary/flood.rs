@@ -77,11 +77,12 @@ async fn two_thousand_notifications_in_a_turn_hold_up_nothing() {
     ]);
     let stage = Stage::set(json!({ "turns": [turn] })).await;
     let mut server = stage.server(&[]).await;
-    let call = server.begin("codex", json!({ "prompt": "x" })).await;
+    let told = server.done("codex", json!({ "prompt": "x" })).await;
+    assert_eq!(told["status"], "awaiting_approval", "{told}");
     let mut codex = stage.codex().await;
+    server.done("agent_approve", json!({ "ask_id": told["asks"][0]["ask_id"], "decision": "decline" })).await;
     assert_eq!(codex.answered().await["result"]["decision"], "decline");
-    let agent = server.done("agent_status", json!({ "identity": "codex" })).await;
-    assert_eq!(agent["activity"], "running ls", "{agent}");
     codex.go().await;
-    assert_eq!(server.result(call).await["structuredContent"]["content"], "done");
+    let results = server.done("agent_wait", json!({ "mode": "all" })).await["results"].take();
+    assert_eq!(results[0]["content"], "done");
 }

@@ -52,58 +52,74 @@ async fn a_dead_codex_is_told_with_its_last_lines() {
 }
 
 #[tokio::test]
-async fn whatever_codex_asks_is_declined_at_once_and_the_result_says_so() {
-    let turn = json!([
-        "started",
-        { "ask": ["item/commandExecution/requestApproval", { "itemId": "1", "command": "rm -rf /", "reason": "tidy" }] },
-        { "ask": ["item/fileChange/requestApproval", { "itemId": "2", "reason": null, "grantRoot": null }] },
-        { "ask": ["item/permissions/requestApproval", { "itemId": "3", "reason": "network" }] },
-        { "ask": ["item/tool/requestUserInput", { "itemId": "4", "questions": [{ "id": "q", "question": "Which?" }] }] },
-        { "ask": ["mcpServer/elicitation/request", { "serverName": "mail", "mode": "form", "message": "May I?" }] },
-        { "ask": ["item/tool/call", { "callId": "6", "namespace": null, "tool": "fly", "arguments": {} }] },
-        { "ask": ["execCommandApproval", { "conversationId": "", "callId": "7", "command": ["rm", "x"], "cwd": "/" }] },
-        { "ask": ["item/tarot/read", { "card": "fool" }] },
-        { "say": "done" }
-    ]);
+async fn whatever_codex_asks_is_answered_as_it_was_decided_and_what_nobody_can_decide_at_once() {
+    let network = json!({ "network": { "enabled": true } });
+    let form = json!({ "type": "object", "properties": { "name": { "type": "string" } }, "required": ["name"] });
+    let question = json!({ "id": "q", "question": "Which?", "options": [{ "label": "this" }, { "label": "that" }] });
+    let elicitation = json!({ "serverName": "mail", "mode": "form", "message": "May I?", "requestedSchema": form });
+    let kinds = [
+        ("item/commandExecution/requestApproval", json!({ "itemId": "1", "command": "rm -rf /", "reason": "tidy" })),
+        ("item/fileChange/requestApproval", json!({ "itemId": "2", "reason": null, "grantRoot": null })),
+        ("item/permissions/requestApproval", json!({ "itemId": "3", "reason": "to load it", "permissions": network })),
+        ("item/tool/requestUserInput", json!({ "itemId": "4", "questions": [question] })),
+        ("mcpServer/elicitation/request", elicitation),
+    ];
+    let decisions = [
+        ("command", "accept", json!({}), json!({ "decision": "accept" })),
+        ("file_change", "accept_for_session", json!({}), json!({ "decision": "acceptForSession" })),
+        ("permissions", "accept", json!({}), json!({ "permissions": network, "scope": "turn" })),
+        ("user_input", "accept", json!({ "q": "that" }), json!({ "answers": { "q": { "answers": ["that"] } } })),
+        (
+            "mcp_elicitation",
+            "accept",
+            json!({ "name": "x" }),
+            json!({ "action": "accept", "content": { "name": "x" } }),
+        ),
+        ("command", "decline", json!({}), json!({ "decision": "decline" })),
+        ("file_change", "cancel", json!({}), json!({ "decision": "cancel" })),
+        ("permissions", "decline", json!({}), json!({ "permissions": {}, "scope": "turn" })),
+        ("user_input", "decline", json!({}), json!({ "answers": {} })),
+        ("mcp_elicitation", "decline", json!({}), json!({ "action": "decline", "content": null })),
+    ];
+    let mut turn = vec![
+        json!("started"),
+        json!({ "ask": ["item/tool/call", { "callId": "6", "namespace": null, "tool": "fly", "arguments": {} }] }),
+        json!({ "ask": ["execCommandApproval", { "conversationId": "", "callId": "7", "command": ["rm", "x"], "cwd": "/" }] }),
+        json!({ "ask": ["item/tarot/read", { "card": "fool" }] }),
+    ];
+    turn.extend(kinds.iter().chain(&kinds).map(|(method, params)| json!({ "ask": [method, params] })));
+    turn.push(json!({ "say": "done" }));
     let stage = Stage::set(json!({ "turns": [turn] })).await;
     let mut server = stage.server(&[]).await;
-    let result = server.done("codex", json!({ "prompt": "x" })).await;
-    assert_eq!(result["content"], "done");
-
+    let first = server.done("codex", json!({ "prompt": "x", "identity": "ann" })).await;
     let mut codex = stage.codex().await;
-    let text = json!([{ "type": "inputText", "text": "Error: There is no tool fly. Those of atm: send, read, broadcast, pending_count." }]);
-    let answers = [
-        (1, json!({ "decision": "decline" })),
-        (2, json!({ "decision": "decline" })),
-        (3, json!({ "permissions": {}, "scope": "turn" })),
-        (4, json!({ "answers": {} })),
-        (5, json!({ "action": "decline", "content": null })),
-        (6, json!({ "contentItems": text, "success": false })),
-    ];
-    for (id, expected) in answers {
+    let refused = codex.answered().await;
+    let text = "Error: There is no tool fly. Those of atm: send, read, broadcast, pending_count.";
+    assert_eq!(
+        (&refused["result"]["contentItems"][0]["text"], &refused["result"]["success"]),
+        (&json!(text), &json!(false))
+    );
+    for method in ["execCommandApproval", "item/tarot/read"] {
+        let refused = codex.answered().await;
+        assert_eq!(refused["error"]["code"], -32601, "{refused}");
+        assert!(refused["error"]["message"].as_str().unwrap().contains(method), "{refused}");
+    }
+    let mut asks = first["asks"].clone();
+    for (kind, decision, content, expected) in decisions {
+        let [ask] = asks.as_array().unwrap().as_slice() else { panic!("one ask: {asks}") };
+        assert_eq!(ask["kind"], kind, "{ask}");
+        let mut decide = json!({ "ask_id": ask["ask_id"], "decision": decision });
+        if content.as_object().is_some_and(|content| !content.is_empty()) {
+            let missing = server.fails("agent_approve", decide.clone()).await;
+            assert!(missing.contains("stays open") && missing.contains("content"), "{missing}");
+            decide["content"] = content;
+        }
+        server.done("agent_approve", decide).await;
         let answer = codex.answered().await;
-        assert_eq!((&answer["id"], &answer["result"]), (&json!(id), &expected), "{answer}");
+        assert_eq!(answer["result"], expected, "{kind}");
+        asks = server.done("agent_wait", json!({ "agents": ["ann"], "timeout_ms": 600_000 })).await["asks"].clone();
     }
-    let of_the_first_version = codex.answered().await;
-    assert_eq!(of_the_first_version["error"]["code"], -32601, "{of_the_first_version}");
-    let unknown = codex.answered().await;
-    assert_eq!((&unknown["id"], &unknown["error"]["code"]), (&json!(8), &json!(-32601)), "{unknown}");
-    assert!(unknown["error"]["message"].as_str().unwrap().contains("item/tarot/read"), "{unknown}");
-
-    let notes: Vec<&str> = result["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
-    let words = [
-        "`rm -rf /` (tidy)",
-        "to change files",
-        "network",
-        "question",
-        "mail",
-        "execCommandApproval",
-        "item/tarot/read",
-    ];
-    assert_eq!(notes.len(), words.len(), "{notes:#?}");
-    for (note, word) in notes.iter().zip(words) {
-        assert!(note.contains(word) && note.contains("declined"), "{note:?} does not say {word:?}");
-    }
+    assert_eq!(asks, json!([]));
 }
 
 #[tokio::test]

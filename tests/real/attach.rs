@@ -1,7 +1,10 @@
 //! Another client on the same thread: what `codex resume --remote` does when a human attaches.
 
-use atm_agent_mcp::rpc::{CallError, Incoming, Peer};
+use std::path::Path;
+
+use atm_agent_mcp::rpc::{CallError, Connection, Incoming, Peer};
 use serde_json::{Value, json};
+use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -12,7 +15,6 @@ on_each_codex! {
     a_second_client_follows_the_turns_of_a_thread,
     a_turn_that_a_human_started_is_waited_for_and_is_not_taken_for_ours,
     a_human_who_interrupts_our_turn_is_told_apart_from_us,
-    an_approval_that_a_human_sees_too_is_answered_once,
     a_second_client_that_leaves_takes_nothing_with_it,
 }
 
@@ -25,8 +27,18 @@ pub(crate) struct Second {
 
 impl Second {
     pub(crate) async fn attach(server: &Server) -> Second {
+        Second::over(server.codex().await.connect().await).await
+    }
+
+    /// The same, of a Codex that listens there.
+    pub(crate) async fn at(socket: &Path) -> Second {
+        let stream = UnixStream::connect(socket).await.expect("it listens");
+        Second::over(Connection::over_socket(stream).await.expect("it speaks WebSocket")).await
+    }
+
+    async fn over(connection: Connection) -> Second {
         let mut tasks = JoinSet::new();
-        let (peer, incoming) = Peer::start(server.codex().await.connect().await, &mut tasks);
+        let (peer, incoming) = Peer::start(connection, &mut tasks);
         let second = Second { peer, incoming, _tasks: tasks };
         let client = json!({"name": "human", "version": "1"});
         let hello = json!({"clientInfo": client, "capabilities": {"experimentalApi": true}});
@@ -54,6 +66,16 @@ impl Second {
         let input = json!([{"type": "text", "text": prompt}]);
         let turn = self.call("turn/start", json!({"threadId": thread, "input": input})).await.expect("a turn");
         turn["turn"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Answers the next request of this method.
+    pub(crate) async fn answers(&mut self, awaited: &str, result: Value) {
+        loop {
+            match self.incoming.recv().await.expect("an open connection") {
+                Incoming::Request { id, method, .. } if method == awaited => return self.peer.answer(&id, &Ok(result)),
+                _ => {}
+            }
+        }
     }
 
     /// The next notification of this method, or request.
@@ -130,22 +152,6 @@ async fn a_human_who_interrupts_our_turn_is_told_apart_from_us(stage: Stage) {
     assert!(ours.content().contains("by somebody else"), "{ours:?}");
     let after = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY on"})).await.good();
     assert_eq!(after.content(), "on");
-    scene.end(server).await;
-}
-
-async fn an_approval_that_a_human_sees_too_is_answered_once(stage: Stage) {
-    let scene = stage.plain().await;
-    let server = scene.serve(&[]).await;
-    let start = json!({"identity": "ana", "prompt": "SAY one", "approval-policy": "untrusted"});
-    let first = server.call("codex", start).await.good();
-    let mut human = Second::attach(&server).await;
-    human.resume(first.text("threadId")).await;
-    let ours = server.begin("codex-reply", json!({"identity": "ana", "prompt": "RUN touch made"})).await;
-    let asked = human.hears("item/commandExecution/requestApproval").await;
-    human.hears("serverRequest/resolved").await;
-    let ours = ours.result().await.good();
-    assert_eq!(asked["turnId"], ours["turn_id"]);
-    assert!(ours.notes().contains("declined"), "{ours:?}");
     scene.end(server).await;
 }
 

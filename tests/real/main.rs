@@ -18,6 +18,7 @@ macro_rules! on_each_codex {
     };
 }
 
+mod approvals;
 mod attach;
 mod background;
 mod cancel;
@@ -36,6 +37,7 @@ mod mail;
 mod post;
 mod protocol;
 mod queue;
+mod raw;
 mod reading;
 mod restart;
 mod schema;

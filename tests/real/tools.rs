@@ -55,6 +55,7 @@ impl Agents {
             default_name: name("codex"),
             limit: 10,
             tools: tools.map(|tools| tools as Arc<dyn Toolbox>),
+            approval_timeout: None,
         };
         let roster = Roster::new(setup, codex.clone());
         Agents { roster, codex, project: scene.project().display().to_string() }

@@ -10,7 +10,6 @@ on_each_codex! {
     two_agents_work_at_the_same_time,
     calls_to_one_agent_run_in_their_order,
     a_failed_turn_says_why_and_the_thread_goes_on,
-    an_approval_is_declined_at_once_and_the_turn_goes_on,
     without_a_socket_codex_is_spoken_to_over_its_pipes,
 }
 
@@ -116,23 +115,6 @@ async fn a_failed_turn_says_why_and_the_thread_goes_on(stage: Stage) {
     }
     let after = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY on"})).await.good();
     assert_eq!((after.content(), &after["threadId"]), ("on", &first["threadId"]));
-    scene.end(server).await;
-}
-
-async fn an_approval_is_declined_at_once_and_the_turn_goes_on(stage: Stage) {
-    let scene = stage.plain().await;
-    let server = scene.serve(&[]).await;
-    let run = json!({"identity": "ana", "prompt": "RUN touch made", "approval-policy": "untrusted"});
-    let told = server.call("codex", run).await.good();
-    assert!(told.notes().contains("touch made") && told.notes().contains("declined"), "{told:?}");
-    assert!(told.content().contains("rejected by user"), "{told:?}");
-    assert!(!scene.project().join("made").exists());
-
-    let patch = "*** Begin Patch\n*** Add File: made\n+text\n*** End Patch";
-    let prompt = format!("CALL apply_patch {}", Value::from(patch));
-    let told = server.call("codex-reply", json!({"identity": "ana", "prompt": prompt})).await.good();
-    assert!(told.notes().contains("to change files") && told.notes().contains("declined"), "{told:?}");
-    assert!(!scene.project().join("made").exists());
     scene.end(server).await;
 }
 

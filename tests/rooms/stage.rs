@@ -79,6 +79,7 @@ impl Stage {
             default_name: AgentName::parse("codex").unwrap(),
             limit: settings.max_concurrent_threads,
             tools: tools(&office),
+            approval_timeout: settings.trust.approval_timeout,
         };
         let roster = Arc::new(Roster::new(setup, Arc::new(Codex::joined_to(ours, launch))));
         let queues = Queues::new(home.team(&settings.team), Limits::default());

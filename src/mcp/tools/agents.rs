@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::off_the_loop;
 use crate::ids::AgentId;
 use crate::mcp::args::{self, AgentArgs, SessionsArgs, StatusArgs};
+use crate::mcp::asks;
 use crate::mcp::error::ToolError;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::Shared;
@@ -154,6 +155,7 @@ fn of_handle(handle: &Handle, records: &[Record], shared: &Shared) -> Value {
         "team": shared.roster.team(),
         "status": snapshot.status(),
         "activity": &*snapshot.activity,
+        "asks": snapshot.asks.iter().map(|open| asks::view(handle, open)).collect::<Vec<_>>(),
         "turn_id": snapshot.turn(),
         "waiting": snapshot.waiting,
         "delivering": snapshot.delivering,
@@ -209,15 +211,19 @@ fn queue(agent: &AgentId, shared: &Shared) -> Value {
 fn line(agent: &Value) -> String {
     let text = |key: &str| agent[key].as_str().unwrap_or("-").to_owned();
     let doing = match agent["activity"].as_str() {
-        Some(activity) if agent["status"] == "running" => format!(" ({activity})"),
+        Some(activity) if agent["status"] == "running" || agent["status"] == "awaiting_approval" => {
+            format!(" ({activity})")
+        }
         _ => String::new(),
     };
     let waits = match (agent["queue"]["depth"].as_u64(), agent["queue"]["dead"].as_u64()) {
         (Some(0) | None, Some(0) | None) => String::new(),
         (depth, dead) => format!(" queue={} dead={}", depth.unwrap_or(0), dead.unwrap_or(0)),
     };
+    let asks = agent["asks"].as_array().into_iter().flatten();
+    let asks: String = asks.map(|ask| format!(" ask_id={}", ask["ask_id"].as_str().unwrap_or("-"))).collect();
     format!(
-        "{} {}{doing}{waits} agent_id={} threadId={}",
+        "{} {}{doing}{waits}{asks} agent_id={} threadId={}",
         text("identity"),
         text("status"),
         text("agent_id"),

@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use rmcp::RoleServer;
-use rmcp::model::CallToolResult;
+use rmcp::model::CallToolResponse;
 use rmcp::service::RequestContext;
 use serde_json::Value;
 
+use super::turn::run;
 use crate::config::AgentDefaults;
 use crate::ids::{AgentId, AgentName};
 use crate::mcp::args::{self, CodexArgs, ReplyArgs};
 use crate::mcp::error::ToolError;
-use crate::mcp::progress;
-use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::Shared;
 use crate::policy::{ApprovalPolicy, Sandbox};
 use crate::session::{Found, Handle, NewAgent, Record, ThreadOptions, Who};
@@ -24,7 +23,7 @@ pub(super) async fn codex(
     shared: &Shared,
     mut args: CodexArgs,
     context: &RequestContext<RoleServer>,
-) -> Result<CallToolResult, ToolError> {
+) -> Result<CallToolResponse, ToolError> {
     if args.profile.is_some() {
         return Err(ToolError::arguments(
             "argument profile: Codex has no profiles any more. Pass the profile's settings in config, or its model, \
@@ -78,7 +77,7 @@ pub(super) async fn reply(
     shared: &Shared,
     args: ReplyArgs,
     context: &RequestContext<RoleServer>,
-) -> Result<CallToolResult, ToolError> {
+) -> Result<CallToolResponse, ToolError> {
     let missing = || ToolError::arguments("argument prompt: it is missing; say what the agent is to do next");
     let prompt = args::prompt(args.prompt.ok_or_else(missing)?)?;
     let who = args::who(
@@ -89,36 +88,6 @@ pub(super) async fn reply(
     )?;
     let handle = shared.roster.session(&args::somebody(who)?).await?;
     run(shared, &handle, prompt, args.background, Vec::new(), context).await
-}
-
-/// Has the agent take a turn, and waits for its end unless it works in the background.
-async fn run(
-    shared: &Shared,
-    handle: &Handle,
-    prompt: String,
-    background: bool,
-    notes: Vec<String>,
-    context: &RequestContext<RoleServer>,
-) -> Result<CallToolResult, ToolError> {
-    let limit = shared.settings.request_timeout;
-    if background {
-        let ended = handle.turn_in_background(prompt, limit).await;
-        let begun = match ended {
-            Some(outcome) => TurnResult::of(&outcome, &notes, TEXT_MAX),
-            None => TurnResult::running(handle, &notes),
-        };
-        return Ok(begun.into_result());
-    }
-    let mut ticket = handle.turn(prompt, limit);
-    let outcome = tokio::select! {
-        outcome = handle.outcome(&mut ticket) => outcome,
-        () = context.ct.cancelled() => {
-            handle.cancel(&ticket).await;
-            handle.outcome(&mut ticket).await
-        }
-        () = progress::tell(handle, context) => unreachable!("it tells for ever"),
-    };
-    Ok(TurnResult::of(&outcome, &notes, TEXT_MAX).into_result())
 }
 
 /// An agent of an earlier time, or a live one, by its id; what this call gives goes before what it had.

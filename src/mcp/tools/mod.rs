@@ -1,18 +1,21 @@
 //! A tool a function: from arguments to a result, or to an error that a model can act on.
 
 mod agents;
+mod approve;
 mod codex;
 mod mail;
 mod read;
 mod steer;
+mod turn;
 mod wait;
 
 use std::sync::Arc;
 
 pub(super) use agents::structured;
 use rmcp::RoleServer;
-use rmcp::model::{CallToolResult, JsonObject};
+use rmcp::model::{CallToolResponse, CallToolResult, JsonObject};
 use rmcp::service::RequestContext;
+pub(super) use turn::go_on;
 
 use super::args::parse;
 use super::error::ToolError;
@@ -24,15 +27,16 @@ pub(super) async fn call(
     name: &str,
     arguments: Option<JsonObject>,
     context: &RequestContext<RoleServer>,
-) -> Result<CallToolResult, ToolError> {
-    match name {
-        "codex" => codex::codex(shared, parse(arguments)?, context).await,
-        "codex-reply" => codex::reply(shared, parse(arguments)?, context).await,
+) -> Result<CallToolResponse, ToolError> {
+    let result = match name {
+        "codex" => return codex::codex(shared, parse(arguments)?, context).await,
+        "codex-reply" => return codex::reply(shared, parse(arguments)?, context).await,
         "agent_wait" => wait::wait(shared, parse(arguments)?, context).await,
         "agent_sessions" => beside(shared, parse(arguments)?, agents::sessions).await,
         "agent_status" => beside(shared, parse(arguments)?, agents::status).await,
         "agent_read" => read::read(shared, &parse(arguments)?).await,
         "agent_steer" => steer::steer(shared, parse(arguments)?, context).await,
+        "agent_approve" => approve::approve(shared, parse(arguments)?).await,
         "agent_interrupt" => agents::interrupt(shared, &parse(arguments)?).await,
         "agent_close" => agents::close(shared, &parse(arguments)?).await,
         "atm_send" => mail::send(shared, arguments).await,
@@ -44,7 +48,8 @@ pub(super) async fn call(
             let message = format!("Unknown tool '{}'. The tools are: {}.", shown(unknown), known.join(", "));
             Err(ToolError::new("UNKNOWN_TOOL", message))
         }
-    }
+    };
+    result.map(CallToolResponse::from)
 }
 
 /// What reads many files runs on a thread of its own.

@@ -82,7 +82,7 @@ fn written(turn: &Turn, answers_only: bool) -> String {
                 let code = exit_code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit {code}"));
                 lines.push(format!("$ {command} ({code})"));
             }
-            Item::FileChange { changes } => {
+            Item::FileChange { changes, .. } => {
                 lines.extend(changes.iter().map(|change| format!("edited {}", change.path)));
             }
             Item::McpToolCall { server, tool } => lines.push(format!("called {server}.{tool}")),

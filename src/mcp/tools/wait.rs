@@ -1,5 +1,6 @@
 //! `agent_wait`: the results of background turns, as they come.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -10,10 +11,11 @@ use rmcp::service::RequestContext;
 use serde_json::{Value, json};
 
 use crate::mcp::args::WaitArgs;
+use crate::mcp::asks;
 use crate::mcp::error::ToolError;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::{Shared, shown};
-use crate::session::{Found, Handle, Who};
+use crate::session::{Found, Handle, OpenAsk, Who};
 
 /// How long is waited when nobody says: well below the time-outs of clients.
 const DEFAULT: Duration = Duration::from_secs(50);
@@ -58,11 +60,12 @@ pub(super) async fn wait(
     };
     tokio::select! {
         () = finished(&handles, mode) => {}
+        () = somebody_asks(shared, &handles) => {}
         () = tokio::time::sleep(timeout) => {}
         // Nobody would hear the results; they wait for the next who asks.
         () = context.ct.cancelled() => return Err(ToolError::new("CANCELLED", "the call was cancelled")),
     }
-    Ok(told(&handles))
+    Ok(told(shared, &handles))
 }
 
 /// Waits until one of them, or all, have finished.
@@ -78,6 +81,15 @@ async fn finished(handles: &[Handle], mode: Mode) {
     }
 }
 
+/// Comes when one of them waits for a decision of the caller's.
+async fn somebody_asks(shared: &Shared, handles: &[Handle]) {
+    let mut all: FuturesUnordered<_> =
+        handles.iter().map(|handle| shared.asking.is_left_to_the_caller(handle)).collect();
+    if all.next().await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
 fn named(shared: &Shared, name: &str) -> Result<Handle, ToolError> {
     let who = Who::parse(name).map_err(|error| ToolError::arguments(format!("argument agents: {error}")))?;
     match shared.roster.find(&who)? {
@@ -90,7 +102,7 @@ fn named(shared: &Shared, name: &str) -> Result<Handle, ToolError> {
 }
 
 /// Everything there is to tell now. Each result is given once.
-fn told(handles: &[Handle]) -> CallToolResult {
+fn told(shared: &Shared, handles: &[Handle]) -> CallToolResult {
     let outcomes: Vec<_> = handles.iter().flat_map(Handle::take_results).collect();
     let share = (TEXT_MAX / outcomes.len().max(1)).saturating_sub(AROUND_AN_ANSWER).max(SHARE_MIN);
     let results: Vec<TurnResult> = outcomes.iter().map(|outcome| TurnResult::of(outcome, &[], share)).collect();
@@ -103,6 +115,12 @@ fn told(handles: &[Handle]) -> CallToolResult {
         let notes: String = result.notes().iter().map(|note| format!("\nnote: {note}")).collect();
         content.push(ContentBlock::text(format!("{}\n{}{notes}", result.line(), result.text())));
     }
+    let open: Vec<(&Handle, Arc<OpenAsk>)> = handles
+        .iter()
+        .flat_map(|handle| shared.asking.left_to_the_caller(handle).map(move |open| (handle, open)))
+        .collect();
+    content.extend(open.iter().map(|(handle, open)| ContentBlock::text(asks::line(handle, open))));
+    let asks: Vec<Value> = open.iter().map(|(handle, open)| asks::view(handle, open)).collect();
     let next = match (results.is_empty(), running.is_empty()) {
         (_, false) => {
             let who: Vec<String> =
@@ -117,7 +135,8 @@ fn told(handles: &[Handle]) -> CallToolResult {
     };
     content.push(ContentBlock::text(next.clone()));
     let mut result = CallToolResult::success(content);
-    result.structured_content = Some(json!({ "results": results, "running": running, "idle": idle, "next": next }));
+    result.structured_content =
+        Some(json!({ "results": results, "running": running, "asks": asks, "idle": idle, "next": next }));
     result
 }
 

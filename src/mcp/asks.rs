@@ -1,0 +1,302 @@
+//! What agents ask, as the client sees it: in results, and as a form for its user.
+
+use serde_json::{Map, Value, json};
+
+use crate::session::{Ask, Change, Decision, Handle, OpenAsk, Verdict};
+
+/// How much of the changes of files is shown, in characters.
+const CHANGES_MAX: usize = 20_000;
+/// How much of a command, a question or a reason is shown, in characters.
+const TEXT_MAX: usize = 4_000;
+
+/// An open ask for a program, or a model, that may decide on it.
+pub(super) fn view(handle: &Handle, open: &OpenAsk) -> Value {
+    let mut view = json!({
+        "ask_id": open.id,
+        "identity": handle.identity(),
+        "agent_id": handle.agent(),
+        "kind": kind(&open.ask),
+        "asks": summary(&open.ask),
+        "since": open.since,
+        "declined_at": open.until,
+        "decisions": Decision::ALL.map(Decision::word),
+    });
+    let more = match &open.ask {
+        Ask::Command { command, cwd, .. } => json!({ "command": cut(command), "cwd": cwd }),
+        Ask::FileChange { changes, grant_root, .. } => json!({ "changes": shown(changes), "grant_root": grant_root }),
+        Ask::Permissions { permissions, .. } => json!({ "permissions": permissions }),
+        Ask::UserInput { questions } => {
+            let question = |question: &crate::session::Question| json!({ "id": question.id, "question": cut(&question.question), "options": options(question) });
+            json!({ "questions": questions.iter().map(question).collect::<Vec<_>>() })
+        }
+        Ask::Elicitation { form, .. } => json!({ "form": form }),
+        Ask::ToolCall(_) | Ask::Unknown { .. } => json!({}),
+    };
+    let more = more.as_object().cloned().unwrap_or_default();
+    view.as_object_mut().expect("it is one").extend(more);
+    view
+}
+
+/// What a model is told to do about it, in a line or a few.
+pub(super) fn line(handle: &Handle, open: &OpenAsk) -> String {
+    let changes = match &open.ask {
+        Ask::FileChange { changes, .. } => diff(changes),
+        _ => String::new(),
+    };
+    let content = match &open.ask {
+        Ask::UserInput { questions } => {
+            let answers: Map<String, Value> =
+                questions.iter().map(|question| (question.id.clone(), options(question).into())).collect();
+            format!(", \"content\": {}", json!(answers))
+        }
+        Ask::Elicitation { form: Some(form), .. }
+            if form["properties"].as_object().is_some_and(|all| !all.is_empty()) =>
+        {
+            ", \"content\": {…}".to_owned()
+        }
+        _ => String::new(),
+    };
+    format!(
+        "{} asks {}.{changes}\nDecide with agent_approve {{\"ask_id\": \"{}\", \"decision\": \"accept\"{content}}} (or {}).",
+        handle.identity(),
+        summary(&open.ask),
+        open.id,
+        Decision::ALL[1..].iter().map(|decision| decision.word()).collect::<Vec<_>>().join(", "),
+    )
+}
+
+fn kind(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Command { .. } => "command",
+        Ask::FileChange { .. } => "file_change",
+        Ask::Permissions { .. } => "permissions",
+        Ask::UserInput { .. } => "user_input",
+        Ask::Elicitation { .. } => "mcp_elicitation",
+        Ask::ToolCall(_) | Ask::Unknown { .. } => "other",
+    }
+}
+
+fn summary(ask: &Ask) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    cut(&ask.summary()).chars().map(plain).collect()
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(TEXT_MAX) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}… ({} characters in all)", &text[..end], text.chars().count()),
+    }
+}
+
+fn options(question: &crate::session::Question) -> Vec<String> {
+    question.options.iter().flatten().map(|choice| choice.label.clone()).collect()
+}
+
+/// The changes, as much of them as there is room for; of what is left out, it is said.
+fn shown(changes: &[Change]) -> Vec<Value> {
+    let mut room = CHANGES_MAX;
+    let shown = changes.iter().map(|change| {
+        let diff: String = change.diff.chars().take(room).collect();
+        let left = change.diff.chars().count() - diff.chars().count();
+        room = room.saturating_sub(diff.chars().count());
+        let mut shown = json!({ "path": change.path, "kind": change.kind.name, "diff": diff });
+        if left > 0 {
+            shown["cut"] = json!(left);
+        }
+        shown
+    });
+    shown.collect()
+}
+
+fn diff(changes: &[Change]) -> String {
+    let one = |shown: Value| {
+        let text = |key: &str| shown[key].as_str().unwrap_or_default().to_owned();
+        let cut = shown["cut"].as_u64().map(|cut| format!("\n({cut} more characters)")).unwrap_or_default();
+        format!("\n{} {}:\n{}{cut}", text("kind"), text("path"), text("diff"))
+    };
+    shown(changes).into_iter().map(one).collect()
+}
+
+/// The form in which the client's user is asked; `titled` is how the client's revision of the protocol gives choices titles.
+pub(super) fn form(handle: &Handle, open: &OpenAsk, titled: bool) -> Value {
+    let message = match &open.ask {
+        Ask::Command { cwd: Some(cwd), .. } => format!("{} asks {} in {cwd}", handle.identity(), summary(&open.ask)),
+        Ask::FileChange { changes, .. } => {
+            format!("{} asks {}:{}", handle.identity(), summary(&open.ask), diff(changes))
+        }
+        Ask::Permissions { permissions, .. } => {
+            format!("{} asks {}: {permissions}", handle.identity(), summary(&open.ask))
+        }
+        ask => format!("{} asks {}", handle.identity(), summary(ask)),
+    };
+    json!({ "message": message, "requestedSchema": schema(&open.ask, titled) })
+}
+
+fn schema(ask: &Ask, titled: bool) -> Value {
+    match ask {
+        Ask::UserInput { questions } => {
+            let field = |question: &crate::session::Question| {
+                let mut field = json!({ "type": "string", "title": cut(&question.question) });
+                let options = options(question);
+                if !options.is_empty() && !question.is_other {
+                    field["enum"] = json!(options);
+                } else if !options.is_empty() {
+                    field["description"] = json!(format!("For example: {}", options.join(", ")));
+                }
+                (question.id.clone(), field)
+            };
+            let properties: Map<String, Value> = questions.iter().map(field).collect();
+            let required: Vec<&String> = properties.keys().collect();
+            json!({ "type": "object", "required": required, "properties": properties })
+        }
+        Ask::Elicitation { form: Some(form), .. }
+            if form["properties"].as_object().is_some_and(|all| !all.is_empty()) =>
+        {
+            form.clone()
+        }
+        _ => {
+            let titles =
+                ["Yes, this once", "Yes, and the like of it from now on", "No, go on without it", "No, end the turn"];
+            let words = Decision::ALL.map(Decision::word);
+            let choices: Vec<Value> =
+                words.iter().zip(titles).map(|(word, title)| json!({ "const": word, "title": title })).collect();
+            let decision = match titled {
+                true => json!({ "type": "string", "title": "Decision", "oneOf": choices }),
+                false => json!({ "type": "string", "title": "Decision", "enum": words, "enumNames": titles }),
+            };
+            let reason =
+                json!({ "type": "string", "title": "Reason", "description": "Told to the agent; may be left out." });
+            json!({ "type": "object", "required": ["decision"], "properties": { "decision": decision, "reason": reason } })
+        }
+    }
+}
+
+/// The fields by which clients of the lost `codex mcp-server` know what is asked (0.153.4).
+pub(super) fn old_fields(handle: &Handle, open: &OpenAsk) -> Map<String, Value> {
+    let mut fields = json!({
+        "threadId": handle.snapshot().thread,
+        "codex_call_id": open.asked_in.item_id,
+        "codex_event_id": open.asked_in.turn_id,
+        "codex_mcp_tool_call_id": open.id,
+    });
+    match &open.ask {
+        Ask::Command { command, cwd, .. } => {
+            fields["codex_elicitation"] = json!("exec-approval");
+            fields["codex_command"] = json!([command]);
+            fields["codex_cwd"] = json!(cwd);
+            fields["codex_parsed_cmd"] = json!([]);
+        }
+        Ask::FileChange { changes, grant_root, reason } => {
+            let change = |change: &Change| match change.kind.name.as_str() {
+                "update" => json!({ "type": "update", "unified_diff": change.diff }),
+                kind => json!({ "type": kind, "content": change.diff }),
+            };
+            let changes: Map<String, Value> = changes.iter().map(|c| (c.path.clone(), change(c))).collect();
+            fields["codex_elicitation"] = json!("patch-approval");
+            fields["codex_changes"] = json!(changes);
+            fields["codex_reason"] = json!(reason);
+            fields["codex_grant_root"] = json!(grant_root);
+        }
+        _ => {}
+    }
+    fields.as_object().cloned().unwrap_or_default()
+}
+
+/// What the client's user decided, and why; `None` if that is no decision.
+///
+/// Both forms are taken: that of MCP (`action`, and `content` with a decision), and that of the lost tool (`decision`). Who
+/// accepts without saying which decision accepts this once. `cancel` is no decision: nobody was asked, or somebody closed the
+/// form.
+pub(super) fn decision(ask: &Ask, answer: &Value) -> Option<(Verdict, Option<String>)> {
+    if let Some(word) = answer["decision"].as_str() {
+        return Some((legacy(word)?.into(), None));
+    }
+    let content = answer.get("content").filter(|content| !content.is_null());
+    match answer["action"].as_str()? {
+        "accept" => {}
+        "decline" => return Some((Decision::Decline.into(), None)),
+        _ => return None,
+    }
+    let asks_for_content = match ask {
+        Ask::UserInput { .. } => true,
+        Ask::Elicitation { form: Some(form), .. } => form["properties"].as_object().is_some_and(|all| !all.is_empty()),
+        _ => false,
+    };
+    if asks_for_content {
+        return Some((Verdict { decision: Decision::Accept, content: content.cloned() }, None));
+    }
+    let word = content.and_then(|content| content["decision"].as_str());
+    let decision = match word {
+        Some(word) => Decision::parse(word).or_else(|| legacy(word))?,
+        None => Decision::Accept,
+    };
+    let reason = content.and_then(|content| content["reason"].as_str()).filter(|reason| !reason.trim().is_empty());
+    Some((decision.into(), reason.map(str::to_owned)))
+}
+
+/// The words of the lost tool.
+fn legacy(word: &str) -> Option<Decision> {
+    match word {
+        "approved" => Some(Decision::Accept),
+        "approved_for_session" => Some(Decision::AcceptForSession),
+        "denied" => Some(Decision::Decline),
+        "abort" => Some(Decision::Cancel),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command() -> Ask {
+        Ask::Command { command: "ls".to_owned(), cwd: None, reason: None }
+    }
+
+    #[test]
+    fn an_answer_is_understood_in_either_form() {
+        for (answer, expected) in [
+            (json!({"action": "accept", "content": {"decision": "accept"}}), Some(Decision::Accept)),
+            (
+                json!({"action": "accept", "content": {"decision": "accept_for_session"}}),
+                Some(Decision::AcceptForSession),
+            ),
+            (json!({"action": "accept", "content": {"decision": "decline"}}), Some(Decision::Decline)),
+            (json!({"action": "accept", "content": {"decision": "cancel"}}), Some(Decision::Cancel)),
+            (json!({"action": "accept", "content": {"decision": "approved"}}), Some(Decision::Accept)),
+            (json!({"action": "accept"}), Some(Decision::Accept)),
+            (json!({"action": "accept", "content": {}}), Some(Decision::Accept)),
+            (json!({"action": "decline"}), Some(Decision::Decline)),
+            (json!({"decision": "approved"}), Some(Decision::Accept)),
+            (json!({"decision": "approved_for_session"}), Some(Decision::AcceptForSession)),
+            (json!({"decision": "denied"}), Some(Decision::Decline)),
+            (json!({"decision": "abort"}), Some(Decision::Cancel)),
+            (json!({"action": "cancel"}), None),
+            (json!({"action": "accept", "content": {"decision": "perhaps"}}), None),
+            (json!({"decision": "Approved!"}), None),
+            (json!({}), None),
+            (json!(7), None),
+        ] {
+            assert_eq!(decision(&command(), &answer).map(|(verdict, _)| verdict.decision), expected, "{answer}");
+        }
+        let why = json!({"action": "accept", "content": {"decision": "decline", "reason": "use make"}});
+        assert_eq!(decision(&command(), &why).unwrap().1.as_deref(), Some("use make"));
+    }
+
+    #[test]
+    fn answers_to_questions_are_the_content() {
+        let ask = Ask::UserInput { questions: vec![Default::default()] };
+        let (verdict, _) = decision(&ask, &json!({"action": "accept", "content": {"q": "x"}})).unwrap();
+        assert_eq!((verdict.decision, verdict.content), (Decision::Accept, Some(json!({"q": "x"}))));
+    }
+
+    #[test]
+    fn a_form_has_a_schema_that_is_a_flat_object() {
+        let schemas = [true, false].map(|titled| schema(&command(), titled));
+        assert_eq!(schemas[0]["properties"]["decision"]["oneOf"][1]["const"], "accept_for_session");
+        assert_eq!(schemas[1]["properties"]["decision"]["enum"][3], "cancel");
+        for schema in schemas {
+            assert_eq!((&schema["type"], &schema["required"]), (&json!("object"), &json!(["decision"])));
+        }
+    }
+}

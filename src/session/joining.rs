@@ -1,0 +1,65 @@
+//! How a session comes to life: its actor, and the handle to it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+
+use super::actor::Actor;
+use super::approving::Approvals;
+use super::calling::ToolCalls;
+use super::delivery::UnderWay;
+use super::handle::{self, Handle, Snapshot};
+use super::identity::Lock;
+use super::kept::Kept;
+use super::record::Record;
+use super::roster::Setup;
+use super::rules::Rules;
+use crate::codex::Codex;
+
+/// Starts the session of this agent.
+pub(super) fn begin(setup: &Setup, codex: Arc<Codex>, record: Record, owner: Lock) -> Handle {
+    let (rules, first) = Rules::new();
+    let (commands, received) = mpsc::channel(handle::DEPTH);
+    let activity: Arc<str> = Arc::from("starting");
+    let (shown, snapshot) = watch::channel(Snapshot::of(&rules, &record, &activity, 0, Vec::new()));
+    let outbox = Arc::default();
+    let handle = Handle {
+        agent: record.agent_id.clone(),
+        identity: record.identity.clone(),
+        named: record.named,
+        commands,
+        snapshot,
+        outbox: Arc::clone(&outbox),
+        counts: Arc::default(),
+    };
+    let actor = Actor {
+        rules,
+        codex,
+        kept: Kept::new(record, setup.dir.clone(), setup.lead.clone()),
+        _owner: owner,
+        toolbox: setup.tools.clone(),
+        tool_calls: ToolCalls::default(),
+        approvals: Approvals::new(setup.approval_timeout),
+        commands: received,
+        snapshot: shown,
+        outbox,
+        live: None,
+        opening: false,
+        calls: HashMap::new(),
+        under_way: UnderWay::default(),
+        questions: Vec::new(),
+        turn: None,
+        ended: None,
+        activity,
+        answered: 0,
+        notes: Vec::new(),
+        work: FuturesUnordered::new(),
+        give_up: None,
+        farewell: None,
+    };
+    // The actor ends when it is told to or its last handle is gone; whoever ends it waits for its word.
+    tokio::spawn(actor.run(first));
+    handle
+}
