@@ -43,6 +43,8 @@ pub(super) struct InboxRound {
     stand: Option<Stand>,
     pace: Pace,
     sending: Option<SendingFile>,
+    /// What the journal is told of the mail that is dealt with; after a crash nothing is known of it but ids.
+    at_hand: Vec<Message>,
     membership: Membership,
     /// How everything was when there was nothing to do.
     at_rest: Option<View>,
@@ -75,6 +77,7 @@ impl InboxRound {
             membership: Membership::new(&handle, &desk, post.clone()),
             limit: desk.limit,
             sending: Some(sending),
+            at_hand: Vec::new(),
             handle,
             roster,
             desk,
@@ -173,7 +176,8 @@ impl InboxRound {
     }
 
     /// What is to be done, if the session takes anything.
-    async fn todo(&self, takes: Takes, lost: Option<&Sending>) -> Result<Todo, Failure> {
+    async fn todo(&mut self, takes: Takes, lost: Option<&Sending>) -> Result<Todo, Failure> {
+        self.at_hand.clear();
         let (wanted, most) = match takes {
             Takes::Nothing => return Ok(Todo::Nothing),
             Takes::Steer => (Wanted::Urgent, LOOKED_AT),
@@ -185,7 +189,10 @@ impl InboxRound {
         let wanted =
             if page.messages.first().is_some_and(was_lost) && wanted == Wanted::All { Wanted::First } else { wanted };
         let (team, lead) = (self.post.team().to_string(), self.desk.lead_in(&self.post));
-        Ok(letters::todo(&page.messages, wanted, self.desk.bounds, &team, &lead))
+        let todo = letters::todo(&page.messages, wanted, self.desk.bounds, &team, &lead);
+        self.at_hand = page.messages;
+        self.at_hand.retain(|message| todo.concerns(&message.id));
+        Ok(todo)
     }
 
     async fn deliver(
@@ -296,8 +303,9 @@ impl InboxRound {
         let (post, name) = (self.post.clone(), self.name());
         let unread = off_the_loop(move || Ok(post.unread(&name, LOOKED_AT))).await??.messages;
         tracing::warn!(agent = %self.handle.identity(), message = %id, why, "mail is given up");
+        self.at_hand = unread.into_iter().filter(|message| message.id == id).collect();
         self.note("give_up", &id, why);
-        if let Some(message) = unread.iter().find(|message| message.id == id) {
+        if let Some(message) = self.at_hand.first() {
             let name = self.handle.identity();
             let text = format!(
                 "Your message {id} did not reach {name}: it was lost {} times, the last time so: {why}",
@@ -339,9 +347,10 @@ impl InboxRound {
     }
 
     fn note(&self, action: &str, id: &MessageId, result: &str) {
-        let agent = self.handle.identity().as_str();
-        let (agent, id) = (Some(agent), Some(id.as_str()));
-        self.desk.journal.note(Entry { agent, who: "courier", action, id, result, ..Entry::default() });
+        let message = self.at_hand.iter().find(|message| message.id == *id);
+        let (from, text) = message.map(|message| (message.from.as_str(), message.text.as_str())).unzip();
+        let (agent, id) = (Some(self.handle.identity().as_str()), Some(id.as_str()));
+        self.desk.journal.note(Entry { agent, who: "courier", action, from, to: agent, id, text, result });
     }
 
     async fn on_file<T: Send + 'static>(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::args::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs, object_schema, parse};
@@ -38,15 +39,32 @@ impl AgentTools {
     pub async fn run(&self, caller: Caller, tool: &str, arguments: Value) -> Result<Answer, Refusal> {
         let speaker = Speaker::Agent(caller);
         match tool {
-            "send" => self.office.send(&speaker, parse::<SendArgs>(arguments)?).await,
-            "read" => self.office.read(&speaker, parse::<ReadMailArgs>(arguments)?).await,
-            "broadcast" => self.office.broadcast(&speaker, parse::<BroadcastArgs>(arguments)?).await,
+            "send" => self.office.send(&speaker, self.read::<SendArgs>(&speaker, tool, arguments)?).await,
+            "read" => self.office.read(&speaker, self.read::<ReadMailArgs>(&speaker, tool, arguments)?).await,
+            "broadcast" => {
+                self.office.broadcast(&speaker, self.read::<BroadcastArgs>(&speaker, tool, arguments)?).await
+            }
             "pending_count" => {
-                let Nothing {} = parse(arguments)?;
+                let Nothing {} = self.read(&speaker, tool, arguments)?;
                 self.office.pending_count(&speaker).await
             }
-            unknown => Err(Refusal::argument(format!("there is no tool {unknown}"))),
+            unknown => self.refuse(&speaker, tool, Refusal::argument(format!("there is no tool {unknown}"))),
         }
+    }
+
+    /// Reads arguments; that they cannot be read is written down.
+    fn read<T: DeserializeOwned + Default>(
+        &self,
+        speaker: &Speaker,
+        tool: &str,
+        arguments: Value,
+    ) -> Result<T, Refusal> {
+        parse(arguments).or_else(|refusal| self.refuse(speaker, tool, refusal))
+    }
+
+    fn refuse<T>(&self, speaker: &Speaker, tool: &str, refusal: Refusal) -> Result<T, Refusal> {
+        self.office.refused(speaker, tool, &refusal);
+        Err(refusal)
     }
 }
 

@@ -78,22 +78,34 @@ impl Office {
 
     /// Sends a message to one member.
     pub async fn send(&self, speaker: &Speaker, args: SendArgs) -> Result<Answer, Refusal> {
-        let to = args.to.clone().unwrap_or_default();
-        let text = args.message.clone().unwrap_or_default();
         let (inner, says) = (self.inner.clone(), speaker.clone());
-        let sent = off_the_loop(move || inner.send(&says, &args)).await;
-        let id = sent.as_ref().ok().and_then(|answer| answer.value["message_id"].as_str().map(str::to_owned));
-        self.inner.note(speaker, "send", Some(&to), id.as_deref(), Some(&text), &sent);
-        sent
+        // It is written down where it is done, for by then the caller may have gone.
+        off_the_loop(move || {
+            let sent = inner.send(&says, &args);
+            let id = sent.as_ref().ok().and_then(|answer| answer.value["message_id"].as_str());
+            let (to, text) = (args.to.as_deref(), args.message.as_deref());
+            inner.note(&says, Entry { action: "send", to, id, text, ..Entry::default() }, &sent);
+            sent
+        })
+        .await
     }
 
     /// Sends a message to every other member of a team.
     pub async fn broadcast(&self, speaker: &Speaker, args: BroadcastArgs) -> Result<Answer, Refusal> {
-        let text = args.message.clone().unwrap_or_default();
         let (inner, says) = (self.inner.clone(), speaker.clone());
-        let sent = off_the_loop(move || inner.broadcast(&says, &args)).await;
-        self.inner.note(speaker, "broadcast", None, None, Some(&text), &sent);
-        sent
+        off_the_loop(move || {
+            let sent = inner.broadcast(&says, &args);
+            let (to, id) = (listed(&sent, "sent", "to"), listed(&sent, "sent", "message_id"));
+            let (to, id, text) = (to.as_deref(), id.as_deref(), args.message.as_deref());
+            inner.note(&says, Entry { action: "broadcast", to, id, text, ..Entry::default() }, &sent);
+            sent
+        })
+        .await
+    }
+
+    /// Writes down that a call came to nothing before it was understood.
+    pub fn refused(&self, speaker: &Speaker, action: &str, refusal: &Refusal) {
+        self.inner.note(speaker, Entry { action, ..Entry::default() }, &Err(refusal.clone()));
     }
 }
 
@@ -105,19 +117,12 @@ impl Inner {
         })
     }
 
-    pub(super) fn note(
-        &self,
-        speaker: &Speaker,
-        action: &str,
-        to: Option<&str>,
-        id: Option<&str>,
-        text: Option<&str>,
-        done: &Result<Answer, Refusal>,
-    ) {
+    /// Writes down what a speaker had done, and what came of it.
+    pub(super) fn note(&self, speaker: &Speaker, entry: Entry<'_>, done: &Result<Answer, Refusal>) {
         let who = self.name(speaker);
         let result = done.as_ref().map_or_else(|refusal| refusal.message.as_str(), |answer| answer.text.as_str());
         let agent = matches!(speaker, Speaker::Agent(_)).then_some(who.as_str());
-        self.journal.note(Entry { agent, who: who.as_str(), action, to, id, text, result });
+        self.journal.note(Entry { agent, who: who.as_str(), result, ..entry });
     }
 
     fn send(&self, speaker: &Speaker, args: &SendArgs) -> Result<Answer, Refusal> {
@@ -301,6 +306,13 @@ fn wanted<'a>(given: Option<&'a str>, argument: &str, what: &str) -> Result<&'a 
     given
         .filter(|given| !given.trim().is_empty())
         .ok_or_else(|| Refusal::argument(format!("argument {argument}: it is missing or blank; {what}")))
+}
+
+/// One word of each of these in an answer, as a list.
+pub(super) fn listed(done: &Result<Answer, Refusal>, of: &str, word: &str) -> Option<String> {
+    let all = done.as_ref().ok()?.value[of].as_array()?;
+    let words: Vec<&str> = all.iter().filter_map(|one| one[word].as_str()).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// What reads and writes files runs on a thread of its own.

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::ReadMailArgs;
-use super::office::{Answer, Inner, Office, Speaker, off_the_loop};
+use super::office::{Answer, Inner, Office, Speaker, listed, off_the_loop};
 use super::people;
 use super::refusal::Refusal;
 use crate::ids::{Address, AgentName, MemberName, MessageId, TeamName};
+use crate::journal::Entry;
 use crate::mail::envelope::{AROUND_MAX, Letter};
 use crate::mail::frame::Frame;
 use crate::mail::{Fate, Filter, MailError, Message, Post, SentLine, Which};
@@ -35,27 +36,25 @@ impl Office {
     /// Reads the speaker's mail.
     pub async fn read(&self, speaker: &Speaker, args: ReadMailArgs) -> Result<Answer, Refusal> {
         let (inner, asks) = (self.inner.clone(), speaker.clone());
-        let read =
-            off_the_loop(move || if args.sent { inner.sent(&asks, &args) } else { inner.read(&asks, &args) }).await;
-        let read = read.map(|answer| (summary(&answer), answer));
-        let noted = read.clone().map(|(summary, answer)| Answer { text: summary, ..answer });
-        self.inner.note(speaker, "read", None, None, None, &noted);
-        read.map(|(_, answer)| answer)
+        off_the_loop(move || {
+            let read = if args.sent { inner.sent(&asks, &args) } else { inner.read(&asks, &args) };
+            let ids = listed(&read, "messages", "message_id");
+            let noted = read.clone().map(|answer| Answer { text: summary(&answer), ..answer });
+            inner.note(&asks, Entry { action: "read", id: ids.as_deref(), ..Entry::default() }, &noted);
+            read
+        })
+        .await
     }
 
     /// How many messages the speaker has not read.
     pub async fn pending_count(&self, speaker: &Speaker) -> Result<Answer, Refusal> {
         let (inner, asks) = (self.inner.clone(), speaker.clone());
-        let counted = off_the_loop(move || {
-            let mut unread = 0;
-            for inbox in inner.inboxes(&asks)? {
-                unread += inbox.post.count_unread(&inbox.name)?;
-            }
-            Ok(Answer { text: format!("{unread} unread."), value: json!({ "unread": unread }) })
-        });
-        let counted = counted.await;
-        self.inner.note(speaker, "pending_count", None, None, None, &counted);
-        counted
+        off_the_loop(move || {
+            let counted = inner.pending_count(&asks);
+            inner.note(&asks, Entry { action: "pending_count", ..Entry::default() }, &counted);
+            counted
+        })
+        .await
     }
 }
 
@@ -92,6 +91,14 @@ impl Inner {
             }
         }
         Ok(inboxes)
+    }
+
+    fn pending_count(&self, speaker: &Speaker) -> Result<Answer, Refusal> {
+        let mut unread = 0;
+        for inbox in self.inboxes(speaker)? {
+            unread += inbox.post.count_unread(&inbox.name)?;
+        }
+        Ok(Answer { text: format!("{unread} unread."), value: json!({ "unread": unread }) })
     }
 
     fn read(&self, speaker: &Speaker, args: &ReadMailArgs) -> Result<Answer, Refusal> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use super::*;
@@ -50,6 +51,12 @@ fn world_of(lead: &str) -> World {
 
 fn member(name: &str) -> MemberName {
     MemberName::parse(name).unwrap()
+}
+
+impl Running {
+    fn caller(&self) -> Caller {
+        Caller { agent: self.record.agent_id.clone(), name: self.record.identity.clone() }
+    }
 }
 
 impl World {
@@ -110,6 +117,13 @@ impl World {
 
     async fn read(&self, speaker: &Speaker, args: ReadMailArgs) -> Result<Answer, Refusal> {
         self.office.read(speaker, args).await
+    }
+
+    /// The lines of the journal, which ends.
+    fn audit(&self) -> Vec<Value> {
+        self.journal.close();
+        let text = fs::read_to_string(self.home.team(self.teams.ours()).audit()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     async fn unread(&self, speaker: &Speaker) -> u64 {
@@ -471,6 +485,46 @@ async fn who_did_what_and_what_came_of_it_stands_in_the_journal() {
     assert!(first.contains(r#""who":"ana""#) && first.contains(&id) && !first.contains("swordfish"), "{first}");
     assert!(second.contains("there is no nobody"), "{second}");
     assert!(third.contains(r#""who":"team-lead","action":"read""#) && !third.contains("swordfish"), "{third}");
+    assert!(third.contains(&id), "{third}");
+}
+
+#[tokio::test]
+async fn the_journal_has_the_ids_of_all_that_was_read_and_to_whom_a_broadcast_went() {
+    let world = world();
+    let (ana, _ben) = (world.running("ana"), world.running("ben"));
+    world.broadcast(&ana.speaker, "stop").await.unwrap();
+    world.fill("red", "ana", (0..20).map(|n| n.to_string()));
+    world.read(&ana.speaker, ReadMailArgs::default()).await.unwrap();
+    let [sent, read] = world.audit().try_into().unwrap();
+    assert_eq!((&sent["to"], sent["id"].as_str().unwrap().len()), (&json!("team-lead, ben"), 36 + 2 + 36));
+    let ids: Vec<String> = (0..20).map(|n| format!("m-{n}")).collect();
+    assert_eq!(read["id"], ids.join(", "));
+}
+
+#[tokio::test]
+async fn a_call_of_an_agents_that_is_not_understood_stands_in_the_journal() {
+    let world = world();
+    let ana = world.running("ana");
+    let tools = AgentTools::new(world.office.clone(), None);
+    for (tool, arguments) in [("send", json!({"from": "boss"})), ("rm", json!({}))] {
+        tools.call(ana.caller(), tool, arguments).await.unwrap_err();
+    }
+    let [forged, unknown] = world.audit().try_into().unwrap();
+    assert_eq!((&forged["who"], &forged["action"]), (&json!("ana"), &json!("send")));
+    assert!(forged["result"].as_str().unwrap().contains("unknown field `from`"), "{forged}");
+    assert_eq!((&unknown["action"], &unknown["result"]), (&json!("rm"), &json!("there is no tool rm")));
+}
+
+#[tokio::test]
+async fn what_was_done_stands_in_the_journal_also_if_its_caller_has_gone() {
+    let world = world();
+    let ana = world.running("ana");
+    assert!(world.send(&ana.speaker, "team-lead", "done").now_or_never().is_none(), "it was only begun");
+    let audit = world.home.team(world.teams.ours()).audit();
+    while !fs::read_to_string(&audit).is_ok_and(|text| text.contains("\"send\"")) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.inbox("red", "team-lead"), said("ana", "done"));
 }
 
 #[test]

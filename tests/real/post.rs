@@ -170,7 +170,10 @@ async fn what_became_of_a_message_can_be_asked(stage: Stage) {
     for action in ["codex", "send", "deliver", "mark"] {
         assert!(audit.contains(&format!("\"action\":\"{action}\"")), "{action} in {audit}");
     }
-    assert!(audit.contains(sent.text("message_id")));
+    let lines = audit.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let delivered = lines.filter(|line| line["action"] == "deliver").collect::<Vec<_>>();
+    let told = ["who", "from", "to", "id", "text"].map(|key| delivered[0][key].as_str().unwrap());
+    assert_eq!(told, ["courier", "team-lead", "ana", sent.text("message_id"), "look"]);
 }
 
 async fn mail_to_an_agent_that_does_not_run_is_kept_for_it(stage: Stage) {
