@@ -102,6 +102,12 @@ struct Writer {
     ended: Receiver<Infallible>,
 }
 
+/// The first `most` characters of a text without what looks like a secret, as the journal writes them: for whoever else
+/// keeps how a message begins.
+pub fn masked(text: &str, most: usize) -> String {
+    secrets::masked(&looked_at(text, most), most)
+}
+
 impl Journal {
     /// The journal of a team. Whether anything can be written is seen at the first line.
     pub fn open(home: &Home, team: &Team) -> Journal {
@@ -154,8 +160,8 @@ impl Inner {
     fn send(&self, kind: Kind, values: &[(&'static str, Option<&str>)]) {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(writer) = writer.as_ref() else { return };
-        let looked_at = |name, text: &str| text.chars().take(most(name) + LOOKED_AT_BEHIND).collect();
-        let values = values.iter().filter_map(|(name, value)| Some((*name, looked_at(name, (*value)?)))).collect();
+        let values =
+            values.iter().filter_map(|(name, value)| Some((*name, looked_at((*value)?, most(name))))).collect();
         if writer.lines.try_send(Line { kind, at: Timestamp::now(), values, lost: 0 }).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -235,6 +241,11 @@ impl Appending {
         }
         self.failed = failed.is_err();
     }
+}
+
+/// What of a text is needed to write its first `most` characters.
+fn looked_at(text: &str, most: usize) -> String {
+    text.chars().take(most + LOOKED_AT_BEHIND).collect()
 }
 
 /// How much of a value with this name is written, in characters.

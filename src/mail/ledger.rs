@@ -37,7 +37,7 @@ pub struct SentLine {
     pub team: TeamName,
     /// When.
     pub at: Timestamp,
-    /// How it begins.
+    /// How it begins, as its sender let it be kept.
     pub begins: String,
 }
 
@@ -58,9 +58,12 @@ pub struct DeliveredLine {
 }
 
 impl SentLine {
-    /// A message that was sent now.
-    pub fn now(id: MessageId, from: &Address, to: String, team: TeamName, text: &str) -> SentLine {
-        let begins = text.chars().take(80).collect();
+    /// How much of a message is kept, in characters.
+    pub const BEGINS_MAX: usize = 80;
+
+    /// A message that was sent now. `begins` is kept in plain: secrets have to be out of it.
+    pub fn now(id: MessageId, from: &Address, to: String, team: TeamName, begins: &str) -> SentLine {
+        let begins = begins.chars().take(SentLine::BEGINS_MAX).collect();
         SentLine { v: VERSION, id, from: from.to_string(), to, team, at: Timestamp::now(), begins }
     }
 }

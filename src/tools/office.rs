@@ -13,7 +13,7 @@ use super::people::{self, Presence};
 use super::refusal::Refusal;
 use crate::home::TeamDir;
 use crate::ids::{Address, AgentName, MemberName, TeamName};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, masked};
 use crate::mail::frame::is_urgent;
 use crate::mail::{Copy, Draft, Ledger, MailError, Post, SentLine, Teams, Urgency};
 use crate::session::{Caller, Record};
@@ -165,7 +165,7 @@ impl Inner {
         })?;
         let id = sent.ids.into_iter().next().ok_or_else(|| Refusal::new("FILES", "nothing was written"))?;
         let sender = Address { name: from.clone(), team: None };
-        let line = SentLine::now(id.clone(), &sender, to.name.to_string(), post.team().clone(), text);
+        let line = SentLine::now(id.clone(), &sender, to.name.to_string(), post.team().clone(), &begins(text));
         self.ledger.sent(std::slice::from_ref(&line));
         let aside =
             sent.set_aside.map(|path| format!(" Its inbox was broken; what stood there is now {}.", path.display()));
@@ -218,9 +218,10 @@ impl Inner {
         }
         let copies = copies?;
         let sender = Address { name: from.clone(), team: None };
+        let begins = begins(text);
         let line = |copy: &Copy| {
             let id = copy.sent.as_ref().ok()?.ids.first()?.clone();
-            Some(SentLine::now(id, &sender, copy.to.clone(), post.team().clone(), text))
+            Some(SentLine::now(id, &sender, copy.to.clone(), post.team().clone(), &begins))
         };
         let lines: Vec<SentLine> = copies.iter().filter_map(line).collect();
         self.ledger.sent(&lines);
@@ -306,6 +307,11 @@ fn wanted<'a>(given: Option<&'a str>, argument: &str, what: &str) -> Result<&'a 
     given
         .filter(|given| !given.trim().is_empty())
         .ok_or_else(|| Refusal::argument(format!("argument {argument}: it is missing or blank; {what}")))
+}
+
+/// What is kept of a message.
+fn begins(text: &str) -> String {
+    masked(text, SentLine::BEGINS_MAX)
 }
 
 /// One word of each of these in an answer, as a list.

@@ -441,6 +441,20 @@ async fn what_became_of_each_message_is_told() {
     assert!(told[0].contains("not known") && told[3].ends_with("delivered in turn u-7"), "{told:?}");
 }
 
+#[tokio::test]
+async fn what_is_kept_of_a_sent_message_has_no_secret_in_it() {
+    let world = world();
+    let (ana, _ben) = (world.running("ana"), world.running("ben"));
+    let secret = format!("{} token=sk-proj-Abc123def456ghi789", "x".repeat(60));
+    world.send(&ana.speaker, "ben", &secret).await.unwrap();
+    world.broadcast(&ana.speaker, &secret).await.unwrap();
+    let kept = fs::read_to_string(world.home.team(world.teams.ours()).mail_dir().join("@sent.jsonl")).unwrap();
+    assert!(kept.matches("token=[masked]").count() == 3 && !kept.contains("sk-"), "{kept}");
+    let told = world.read(&ana.speaker, sent()).await.unwrap();
+    assert!(told.text.contains("[masked]") && !told.text.contains("sk-"), "{}", told.text);
+    assert!(world.inbox("red", "ben").contains(&("ana".to_owned(), secret)), "the mail itself is whole");
+}
+
 #[tokio::test(start_paused = true)]
 async fn everybody_is_written_to_once_a_minute_by_each_sender() {
     let world = world();
