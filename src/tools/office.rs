@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -55,6 +56,7 @@ pub(super) struct Inner {
     lead: AgentName,
     journal: Journal,
     pub(super) ledger: Ledger,
+    /// When each speaker has written to everybody, or has begun to, by a clock that does not jump.
     broadcasts: Mutex<HashMap<String, Instant>>,
 }
 
@@ -221,7 +223,7 @@ impl Inner {
         let begins = begins(text);
         let line = |copy: &Copy| {
             let id = copy.sent.as_ref().ok()?.ids.first()?.clone();
-            Some(SentLine::now(id, &sender, copy.to.clone(), post.team().clone(), &begins))
+            Some(SentLine::now(id, &sender, copy.to.clone(), post.team().clone(), &begins).of_broadcast())
         };
         let lines: Vec<SentLine> = copies.iter().filter_map(line).collect();
         self.ledger.sent(&lines);
@@ -239,9 +241,15 @@ impl Inner {
     }
 
     fn not_too_often(&self, from: &MemberName) -> Result<(), Refusal> {
+        // The ledger knows those of other processes and of earlier ones. A time in the future, of a clock that has jumped back
+        // since, says nothing.
+        let elsewhere = self.ledger.last_broadcast(&Address { name: from.clone(), team: None });
+        let elsewhere = elsewhere.and_then(|at| Duration::try_from(Timestamp::now().duration_since(at)).ok());
         let mut broadcasts = self.broadcasts();
         let now = Instant::now();
-        if let Some(left) = broadcasts.get(from.as_str()).and_then(|last| BROADCAST_EVERY.checked_sub(now - *last))
+        let here = broadcasts.get(from.as_str()).map(|last| now - *last);
+        let latest = here.into_iter().chain(elsewhere).min();
+        if let Some(left) = latest.and_then(|ago| BROADCAST_EVERY.checked_sub(ago))
             && !left.is_zero()
         {
             let secs = left.as_secs() + 1;

@@ -119,6 +119,19 @@ impl World {
         self.office.read(speaker, args).await
     }
 
+    /// Everything that was sent was sent so many seconds ago.
+    fn sent_at(&self, secs: i64) {
+        let path = self.home.team(self.teams.ours()).mail_dir().join("@sent.jsonl");
+        let at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(secs);
+        let of_then = |line: &str| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            line["at"] = json!(at);
+            format!("{line}\n")
+        };
+        let lines: String = fs::read_to_string(&path).unwrap().lines().map(of_then).collect();
+        fs::write(path, lines).unwrap();
+    }
+
     /// The lines of the journal, which ends.
     fn audit(&self) -> Vec<Value> {
         self.journal.close();
@@ -465,8 +478,29 @@ async fn everybody_is_written_to_once_a_minute_by_each_sender() {
     let refused = world.broadcast(&ana.speaker, "two").await.unwrap_err();
     assert!(refused.code == "RATE_LIMITED" && refused.message.contains("again in"), "{refused:?}");
     world.broadcast(&ben.speaker, "three").await.expect("ben has sent nothing yet");
+    world.sent_at(60);
+    world.broadcast(&ana.speaker, "four").await.expect_err("the clock may have been set");
     tokio::time::advance(Duration::from_secs(60)).await;
-    world.broadcast(&ana.speaker, "four").await.unwrap();
+    world.broadcast(&ana.speaker, "five").await.unwrap();
+}
+
+#[tokio::test]
+async fn another_process_of_the_team_knows_who_has_written_to_everybody_and_a_clock_set_back_blocks_nobody() {
+    let world = world();
+    let (ana, _ben) = (world.running("ana"), world.running("ben"));
+    world.broadcast(&ana.speaker, "one").await.unwrap();
+    let (dir, lead) = (world.home.team(world.teams.ours()), world.office.lead().clone());
+    let office = || Office::new(world.teams.clone(), dir.clone(), lead.clone(), world.journal.clone());
+    let broadcast = async || {
+        let args = BroadcastArgs { message: Some("again".to_owned()), ..BroadcastArgs::default() };
+        office().broadcast(&ana.speaker, args).await
+    };
+    assert_eq!(broadcast().await.unwrap_err().code, "RATE_LIMITED");
+    world.sent_at(61);
+    broadcast().await.unwrap();
+    assert_eq!(broadcast().await.unwrap_err().code, "RATE_LIMITED");
+    world.sent_at(-3600);
+    broadcast().await.unwrap();
 }
 
 #[tokio::test]
