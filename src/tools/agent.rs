@@ -52,6 +52,14 @@ impl AgentTools {
         }
     }
 
+    /// The same from a process that does not run the agent, and so is not told when that is closed: it looks.
+    pub async fn run_beside(&self, caller: Caller, tool: &str, arguments: Value) -> Result<Answer, Refusal> {
+        match self.office.is_open(&caller).await {
+            Ok(()) => self.run(caller, tool, arguments).await,
+            Err(refusal) => self.refuse(&Speaker::Agent(caller), tool, refusal),
+        }
+    }
+
     /// Reads arguments; that they cannot be read is written down.
     fn read<T: DeserializeOwned + Default>(
         &self,

@@ -105,6 +105,23 @@ impl Office {
         .await
     }
 
+    /// Refuses an agent that was closed.
+    pub(super) async fn is_open(&self, caller: &Caller) -> Result<(), Refusal> {
+        let (inner, Caller { agent, name }) = (self.inner.clone(), caller.clone());
+        off_the_loop(move || match Record::load(&inner.dir, &agent) {
+            Ok(Some(record)) if !record.closed => Ok(()),
+            Ok(_) => Err(Refusal::new(
+                "SESSION_CLOSED",
+                format!(
+                    "the agent {name} was closed, so nobody writes or reads for it: its lead continues it with codex \
+                     {{\"agent_id\": \"{agent}\", \"prompt\": …}}"
+                ),
+            )),
+            Err(why) => Err(Refusal::new("FILES", why)),
+        })
+        .await
+    }
+
     /// Writes down that a call came to nothing before it was understood.
     pub fn refused(&self, speaker: &Speaker, action: &str, refusal: &Refusal) {
         self.inner.note(speaker, Entry { action, ..Entry::default() }, &Err(refusal.clone()));

@@ -564,6 +564,23 @@ async fn a_call_of_an_agents_that_is_not_understood_stands_in_the_journal() {
 }
 
 #[tokio::test]
+async fn nobody_speaks_for_a_closed_agent_in_another_process() {
+    let world = world();
+    let ana = world.running("ana");
+    let tools = AgentTools::new(world.office.clone(), None);
+    let send = json!({"to": "team-lead", "message": "x"});
+    tools.run_beside(ana.caller(), "send", send.clone()).await.unwrap();
+    let closed = Record { closed: true, ..ana.record.clone() };
+    closed.save(&world.home.team(world.teams.ours())).unwrap();
+    let refused = tools.run_beside(ana.caller(), "send", send).await.unwrap_err();
+    let continued = format!("codex {{\"agent_id\": \"{}\"", ana.record.agent_id);
+    assert!(refused.code == "SESSION_CLOSED" && refused.message.contains(&continued), "{refused:?}");
+    assert_eq!(world.inbox("red", "team-lead").len(), 1);
+    let [_, line] = world.audit().try_into().unwrap();
+    assert!(line["who"] == "ana" && line["result"].as_str().unwrap().contains("was closed"), "{line}");
+}
+
+#[tokio::test]
 async fn what_was_done_stands_in_the_journal_also_if_its_caller_has_gone() {
     let world = world();
     let ana = world.running("ana");

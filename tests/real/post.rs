@@ -227,6 +227,9 @@ async fn the_server_of_one_agents_tools_speaks_as_that_agent_alone(stage: Stage)
     until(&server, || scene.inbox("tests", "ben").iter().all(|mail| mail.read)).await;
     assert_eq!(scene.inbox("tests", "ben")[0].from, "ana");
     assert_eq!(tools.call("pending_count", json!({})).await.good()["unread"], 0);
+    server.call("agent_close", json!({"identity": "ana"})).await.good();
+    let closed = tools.call("send", json!({"to": "ben", "message": "x"})).await.bad();
+    assert!(closed.text("error") == "SESSION_CLOSED" && closed.content().contains("was closed"), "{closed:?}");
     tools.leave().await;
     scene.end(server).await;
     let nobody = scene.program(&["agent-tools"]).env("ATM_TEAM", "tests").output().await.unwrap();
