@@ -10,7 +10,7 @@ use super::layer::Layer;
 use super::source::Source;
 
 /// The variables and the key that each sets, the weaker of two first.
-const VARIABLES: [(&str, &str); 20] = [
+const VARIABLES: [(&str, &str); 21] = [
     ("ATM_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_LEAD", "lead"),
@@ -30,6 +30,7 @@ const VARIABLES: [(&str, &str); 20] = [
     ("ATM_AGENT_MCP_MAIL_POLL_INTERVAL_MS", "mail_poll_interval_ms"),
     ("ATM_AGENT_MCP_MAX_MAIL_MESSAGES", "max_mail_messages"),
     ("ATM_AGENT_MCP_MAX_MAIL_MESSAGE_LENGTH", "max_mail_message_length"),
+    ("ATM_AGENT_MCP_INBOX_SOCKET", "inbox_socket"),
     ("ATM_AGENT_MCP_SUBAGENTS", "subagents"),
 ];
 
@@ -93,6 +94,7 @@ mod tests {
             ("ATM_AGENT_MCP_MAIL_POLL_INTERVAL_MS", "500", "mail_poll_interval_ms", "500"),
             ("ATM_AGENT_MCP_MAX_MAIL_MESSAGES", "2", "max_mail_messages", "2"),
             ("ATM_AGENT_MCP_MAX_MAIL_MESSAGE_LENGTH", "200", "max_mail_message_length", "200"),
+            ("ATM_AGENT_MCP_INBOX_SOCKET", "true", "inbox_socket", "true"),
             ("ATM_AGENT_MCP_SUBAGENTS", "1", "subagents", "true"),
         ] {
             let place = Place::new().env(variable, given);

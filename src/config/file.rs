@@ -173,13 +173,14 @@ mod tests {
              [plugins.atm-agent-mcp.per_thread_auto_mail]\nann = false\n",
         );
         let mail = "[plugins.atm-agent-mcp]\nauto_mail = false\nmail_poll_interval_ms = 250\nmax_mail_messages = 3\n\
-                    max_mail_message_length = 1_000";
+                    max_mail_message_length = 1_000\ninbox_socket = true";
         let place = place.file("home/.config/atm/config.toml", mail);
         for (key, expected, line) in [
             ("auto_mail", "false", 2),
             ("mail_poll_interval_ms", "250", 3),
             ("max_mail_messages", "3", 4),
             ("max_mail_message_length", "1000", 5),
+            ("inbox_socket", "true", 6),
         ] {
             let at = format!("{}:{line}", place.path("home/.config/atm/config.toml").display());
             assert_eq!(value(&place.load(&[]).unwrap(), key), (Some(expected.to_owned()), at), "{key}");

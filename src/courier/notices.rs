@@ -7,11 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::desk::Desk;
+use super::inbox_socket::InboxSocket;
 use super::round::off_the_loop;
 use crate::ids::{Address, MemberName, TurnId};
 use crate::journal::Entry;
 use crate::mail::frame::{self, Idle, IdleReason};
 use crate::mail::{Draft, Urgency};
+use crate::plain::is_unseen;
 use crate::session::{End, Handle, Outcome};
 
 /// How long the lead may take to ask for a result by itself: who waits for it needs no mail.
@@ -43,6 +45,27 @@ fn is_news(outcome: &Outcome, told: &mut HashSet<TurnId>) -> bool {
 }
 
 async fn tell(handle: &Handle, desk: &Desk, outcome: &Outcome) {
+    let told = match &desk.socket {
+        Some(socket) if is_said(socket, outcome).await => Some("said to its session".to_owned()),
+        _ => mailed(handle, desk, outcome).await,
+    };
+    let Some(result) = told else { return };
+    let (agent, id) = (Some(handle.identity().as_str()), outcome.turn.as_ref().map(TurnId::as_str));
+    let (to, text) = (Some(desk.lead.as_str()), Some(outcome.text.as_str()));
+    let result = result.as_str();
+    desk.journal.note(Entry { agent, who: "courier", action: "tell_lead", from: agent, to, id, text, result });
+}
+
+async fn is_said(socket: &InboxSocket, outcome: &Outcome) -> bool {
+    let said = socket.say(&paragraph(outcome)).await;
+    if let Err(error) = &said {
+        tracing::warn!(agent = %outcome.identity, ?socket, %error, "the lead's session is not told on its socket, but by mail");
+    }
+    said.is_ok()
+}
+
+/// What came of a mail to the lead; nothing if there is no way to it.
+async fn mailed(handle: &Handle, desk: &Desk, outcome: &Outcome) -> Option<String> {
     let text = frame::idle_notification(&idle(outcome), Timestamp::now());
     let from = Address { name: MemberName::from(handle.identity()), team: None };
     let draft = Draft { from, text, summary: None, color: None, urgency: Urgency::Normal };
@@ -52,7 +75,7 @@ async fn tell(handle: &Handle, desk: &Desk, outcome: &Outcome) {
         Ok(Some(post.send(&lead, &[draft])))
     });
     let result = match sent.await {
-        Ok(None) => return,
+        Ok(None) => return None,
         Ok(Some(Ok(_))) => "sent".to_owned(),
         Ok(Some(Err(error))) => error.to_string(),
         Err(error) => error.to_string(),
@@ -60,8 +83,30 @@ async fn tell(handle: &Handle, desk: &Desk, outcome: &Outcome) {
     if result != "sent" {
         tracing::warn!(agent = %handle.identity(), result, "the lead cannot be told of a turn's end");
     }
-    let (agent, id) = (Some(handle.identity().as_str()), outcome.turn.as_ref().map(TurnId::as_str));
-    desk.journal.note(Entry { agent, who: "courier", action: "tell_lead", id, result: &result, ..Entry::default() });
+    Some(result)
+}
+
+/// A notice for a model: what it is to know and to do first, then the agent's own words, all in one paragraph.
+fn paragraph(outcome: &Outcome) -> String {
+    let name = &outcome.identity;
+    let (end, why) = match &outcome.end {
+        End::Completed => ("has completed its background turn", None),
+        End::Interrupted => ("was interrupted in its background turn", None),
+        End::Failed(why) => ("has failed in its background turn", Some(why.as_str())),
+        End::Lost(why) => ("has lost its background turn", Some(&**why)),
+        End::Stopped(_) | End::Withdrawn | End::Refused(_) | End::Closed => ("has no background turn any more", None),
+    };
+    let why = why.map(|why| format!(": {}", frame::bounded(why, frame::REASON_MAX))).unwrap_or_default();
+    let answer = match outcome.text.as_str() {
+        "" => String::new(),
+        text => format!("Its answer: {}", frame::bounded(text, frame::RESULT_MAX)),
+    };
+    let text = format!(
+        "[atm-agent-mcp] Your agent {name} {end}{why}. The whole result is given by agent_wait {{\"agents\": [\"{name}\"]}}, and \
+         what it did by agent_read {{\"identity\": \"{name}\"}}. {answer}"
+    );
+    let seen: String = text.chars().map(|c| if is_unseen(c) { ' ' } else { c }).collect();
+    seen.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn idle(outcome: &Outcome) -> Idle {
@@ -105,6 +150,25 @@ mod tests {
         {
             assert!(!is_news(&outcome(turn, end, "x"), &mut told), "{turn}");
         }
+    }
+
+    #[test]
+    fn a_notice_on_the_socket_is_one_bounded_paragraph_that_says_how_to_read_more() {
+        let told = paragraph(&outcome("turn-1", End::Completed, "All\n\n  green.\u{202e}"));
+        let more = "by agent_wait {\"agents\": [\"ana\"]}, and what it did by agent_read {\"identity\": \"ana\"}";
+        let whole = "The whole result is given";
+        let expected = format!(
+            "[atm-agent-mcp] Your agent ana has completed its background turn. {whole} {more}. Its answer: All green."
+        );
+        assert_eq!(told, expected);
+        let failed = paragraph(&outcome("turn-1", End::Failed("no credit".into()), ""));
+        assert!(
+            failed.contains("ana has failed in its background turn: no credit. ") && failed.ends_with("}."),
+            "{failed}"
+        );
+        let long = paragraph(&outcome("turn-1", End::Completed, &"é".repeat(frame::RESULT_MAX + 7)));
+        assert_eq!(long.matches('é').count(), frame::RESULT_MAX);
+        assert!(long.ends_with("[7 more characters are not shown]"), "{long}");
     }
 
     #[test]
