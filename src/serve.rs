@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::codex::{Codex, Launch, run_dir};
 use crate::config::Settings;
+pub use crate::courier::InboxSocket;
 use crate::courier::{Courier, Desk, MailRules};
 use crate::home::Home;
 use crate::ids::{AgentId, AgentName};
@@ -36,6 +37,8 @@ pub struct Serve {
     pub resume: Option<Resume>,
     /// The client's Claude Code session, if it has one.
     pub claude_session: Option<String>,
+    /// The inbox socket of that session; used if the settings say so.
+    pub inbox_socket: Option<InboxSocket>,
 }
 
 /// Which agent is continued at the start.
@@ -68,7 +71,7 @@ impl Serve {
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        let Serve { settings, home, own_directory, resume, claude_session } = self;
+        let Serve { settings, home, own_directory, resume, claude_session, inbox_socket } = self;
         let program = settings.codex_bin.clone();
         let codex = Arc::new(Codex::new(Launch { program, home: home.clone(), deadline: START_DEADLINE }));
         let dir = home.team(&settings.team);
@@ -93,6 +96,7 @@ impl Serve {
         }
         let queues = Queues::new(home.team(&settings.team), queue_limits(&settings));
         let desk = Desk::new(teams, dir, settings.lead.clone(), journal.clone(), mail_rules(&settings));
+        let desk = desk.with_socket(inbox_socket.filter(|_| settings.mail.inbox_socket));
         let courier = Courier::start(roster.clone(), queues.clone(), Some(desk), settings.request_timeout);
         let server = Server::new(roster.clone(), queues, office, journal.clone(), settings, own_directory);
         let asks = server.clone().attend_to_asks();

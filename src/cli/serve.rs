@@ -3,7 +3,7 @@
 use crate::cli::error::CliError;
 use crate::cli::place::Place;
 use crate::config::ServeFlags;
-use crate::serve::{Resume, Serve};
+use crate::serve::{InboxSocket, Resume, Serve};
 
 /// Serve MCP on stdin and stdout
 #[derive(Debug, clap::Args)]
@@ -20,8 +20,16 @@ pub(super) async fn run(Args { flags }: Args) -> Result<(), CliError> {
     let resume = flags.resume.map(|who| who.map_or(Resume::Last, Resume::Named));
     // Claude Code tells it to the servers that it starts (2.1.330).
     let claude_session = std::env::var("CLAUDE_CODE_SESSION_ID").ok();
-    let serve = Serve { settings: loaded.settings, home, own_directory: cwd, resume, claude_session };
+    let inbox_socket = inbox_socket();
+    let serve = Serve { settings: loaded.settings, home, own_directory: cwd, resume, claude_session, inbox_socket };
     Ok(serve.run(super::stdio::stdin(), super::stdio::stdout(), asked_to_stop()).await?)
+}
+
+/// Where Claude Code (since 2.1.224) wants its session to be spoken to by the servers that it starts.
+fn inbox_socket() -> Option<InboxSocket> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let path = set("CLAUDE_CODE_MESSAGING_SOCKET")?;
+    Some(InboxSocket::new(path.into(), set("CLAUDE_CODE_MESSAGING_TOKEN")))
 }
 
 /// Comes when the system or the user asks the program to end.

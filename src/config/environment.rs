@@ -10,7 +10,7 @@ use super::layer::Layer;
 use super::source::Source;
 
 /// The variables and the key that each sets, the weaker of two first.
-const VARIABLES: [(&str, &str); 25] = [
+const VARIABLES: [(&str, &str); 26] = [
     ("ATM_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_LEAD", "lead"),
@@ -35,6 +35,7 @@ const VARIABLES: [(&str, &str); 25] = [
     ("ATM_AGENT_MCP_STALL_SECS", "stall_secs"),
     ("ATM_AGENT_MCP_SHUTDOWN_GRACE_SECS", "shutdown_grace_secs"),
     ("ATM_AGENT_MCP_EVENTS", "events"),
+    ("ATM_AGENT_MCP_INBOX_SOCKET", "inbox_socket"),
     ("ATM_AGENT_MCP_SUBAGENTS", "subagents"),
 ];
 
@@ -103,6 +104,7 @@ mod tests {
             ("ATM_AGENT_MCP_STALL_SECS", "7", "stall_secs", "7"),
             ("ATM_AGENT_MCP_SHUTDOWN_GRACE_SECS", "1", "shutdown_grace_secs", "1"),
             ("ATM_AGENT_MCP_EVENTS", "all", "events", "all"),
+            ("ATM_AGENT_MCP_INBOX_SOCKET", "true", "inbox_socket", "true"),
             ("ATM_AGENT_MCP_SUBAGENTS", "1", "subagents", "true"),
         ] {
             let place = Place::new().env(variable, given);

@@ -172,7 +172,7 @@ mod tests {
         );
         let mail = "[plugins.atm-agent-mcp]\nauto_mail = false\nmail_poll_interval_ms = 250\nmax_mail_messages = 3\n\
                     max_mail_message_length = 1_000\napproval_timeout_secs = 9\napprovals_to_lead = true\n\
-                    stall_secs = 8\nshutdown_grace_secs = 2\nevents = 'off'";
+                    stall_secs = 8\nshutdown_grace_secs = 2\nevents = 'off'\ninbox_socket = true";
         let place = place.file("home/.config/atm/config.toml", mail);
         for (key, expected, line) in [
             ("auto_mail", "false", 2),
@@ -184,6 +184,7 @@ mod tests {
             ("stall_secs", "8", 8),
             ("shutdown_grace_secs", "2", 9),
             ("events", "off", 10),
+            ("inbox_socket", "true", 11),
         ] {
             let at = format!("{}:{line}", place.path("home/.config/atm/config.toml").display());
             assert_eq!(value(&place.load(&[]).unwrap(), key), (Some(expected.to_owned()), at), "{key}");

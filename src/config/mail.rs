@@ -9,8 +9,8 @@ use super::source::{Source, Sourced};
 use crate::ids::AgentName;
 
 /// The keys that are values.
-pub(super) const KEYS: [&str; 4] =
-    ["auto_mail", "mail_poll_interval_ms", "max_mail_messages", "max_mail_message_length"];
+pub(super) const KEYS: [&str; 5] =
+    ["auto_mail", "mail_poll_interval_ms", "max_mail_messages", "max_mail_message_length", "inbox_socket"];
 /// The table that says for single agents what `auto_mail` says for all.
 pub(super) const PER_AGENT: &str = "per_thread_auto_mail";
 
@@ -29,6 +29,8 @@ pub struct MailSettings {
     pub messages: usize,
     /// How much of one message is delivered, in characters.
     pub length: usize,
+    /// Whether the lead is told of what has ended on the inbox socket of its Claude Code session, if it has one.
+    pub inbox_socket: bool,
 }
 
 impl MailSettings {
@@ -45,6 +47,7 @@ pub(super) struct MailLayer {
     poll_ms: Option<Sourced<u64>>,
     messages: Option<Sourced<u64>>,
     length: Option<Sourced<u64>>,
+    inbox_socket: Option<Sourced<bool>>,
     pub(super) per_agent: BTreeMap<AgentName, Sourced<bool>>,
 }
 
@@ -56,6 +59,7 @@ impl MailLayer {
             "mail_poll_interval_ms" => self.poll_ms = Some(at.of(given.number(100..=3_600_000)?)),
             "max_mail_messages" => self.messages = Some(at.of(given.number(1..=100)?)),
             "max_mail_message_length" => self.length = Some(at.of(given.number(100..=100_000)?)),
+            "inbox_socket" => self.inbox_socket = Some(at.of(given.boolean()?)),
             _ => return Ok(false),
         }
         Ok(true)
@@ -70,6 +74,7 @@ impl MailLayer {
             poll_ms: self.poll_ms.or(weaker.poll_ms),
             messages: self.messages.or(weaker.messages),
             length: self.length.or(weaker.length),
+            inbox_socket: self.inbox_socket.or(weaker.inbox_socket),
             per_agent,
         }
     }
@@ -80,11 +85,13 @@ impl MailLayer {
         let poll = self.poll_ms.unwrap_or(Source::Default.of(POLL_MS));
         let messages = self.messages.unwrap_or(Source::Default.of(MESSAGES));
         let length = self.length.unwrap_or(Source::Default.of(LENGTH));
+        let inbox_socket = self.inbox_socket.unwrap_or(Source::Default.of(false));
         let mut listing = vec![
             Listed::set("auto_mail", &auto),
             Listed::set("mail_poll_interval_ms", &poll),
             Listed::set("max_mail_messages", &messages),
             Listed::set("max_mail_message_length", &length),
+            Listed::set("inbox_socket", &inbox_socket),
         ];
         let of_one = |(agent, set): (&AgentName, &Sourced<bool>)| Listed::set(&format!("{PER_AGENT}.{agent}"), set);
         listing.extend(self.per_agent.iter().map(of_one));
@@ -94,6 +101,7 @@ impl MailLayer {
             poll: Duration::from_millis(poll.value),
             messages: super::settings::number(messages.value),
             length: super::settings::number(length.value),
+            inbox_socket: inbox_socket.value,
         };
         (settings, listing)
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::inbox_socket::InboxSocket;
 use super::letters::Bounds;
 use crate::home::TeamDir;
 use crate::ids::AgentName;
@@ -36,6 +37,7 @@ pub struct Desk {
     pub(super) poll: Duration,
     pub(super) bounds: Bounds,
     pub(super) limit: Option<Duration>,
+    pub(super) socket: Option<InboxSocket>,
     is_auto: Arc<dyn Fn(&AgentName) -> bool + Send + Sync>,
 }
 
@@ -51,7 +53,12 @@ impl Desk {
         let MailRules { is_auto, poll, messages, length } = rules;
         let ledger = Ledger::of(&dir);
         let (watcher, bounds) = (Arc::new(Watcher::new()), Bounds { messages, length });
-        Desk { teams, dir, lead, journal, ledger, watcher, poll, bounds, limit: None, is_auto }
+        Desk { teams, dir, lead, journal, ledger, watcher, poll, bounds, limit: None, socket: None, is_auto }
+    }
+
+    /// With a socket on which the lead is told of what has ended, instead of by mail.
+    pub fn with_socket(self, socket: Option<InboxSocket>) -> Desk {
+        Desk { socket, ..self }
     }
 
     pub(super) fn with_limit(self, limit: Option<Duration>) -> Desk {

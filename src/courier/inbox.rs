@@ -47,6 +47,8 @@ pub(super) struct InboxRound {
     in_hand: InHand,
     /// Whether the agent reads some of its mail itself at this moment.
     is_any_in_hand: bool,
+    /// What the journal is told of the mail that is dealt with; after a crash nothing is known of it but ids.
+    at_hand: Vec<Message>,
     membership: Membership,
     /// How everything was when there was nothing to do.
     at_rest: Option<View>,
@@ -81,6 +83,7 @@ impl InboxRound {
             sending: Some(sending),
             in_hand: InHand::default(),
             is_any_in_hand: false,
+            at_hand: Vec::new(),
             handle,
             roster,
             desk,
@@ -185,6 +188,7 @@ impl InboxRound {
 
     /// What is to be done, if the session takes anything.
     async fn todo(&mut self, takes: Takes, lost: Option<&Sending>) -> Result<Todo, Failure> {
+        self.at_hand.clear();
         let wanted = match (takes, self.desk.is_auto(self.handle.identity())) {
             (Takes::Nothing, _) | (Takes::Steer, false) => return Ok(Todo::Nothing),
             (Takes::Steer, true) => Wanted::Urgent,
@@ -211,6 +215,8 @@ impl InboxRound {
                 return Ok(Todo::Nothing);
             }
         }
+        self.at_hand = page.messages;
+        self.at_hand.retain(|message| todo.concerns(&message.id));
         Ok(todo)
     }
 
@@ -322,8 +328,9 @@ impl InboxRound {
         let (post, name) = (self.post.clone(), self.name());
         let unread = off_the_loop(move || Ok(post.unread(&name, LOOKED_AT))).await??.messages;
         tracing::warn!(agent = %self.handle.identity(), message = %id, why, "mail is given up");
+        self.at_hand = unread.into_iter().filter(|message| message.id == id).collect();
         self.note("give_up", &id, why);
-        if let Some(message) = unread.iter().find(|message| message.id == id) {
+        if let Some(message) = self.at_hand.first() {
             let name = self.handle.identity();
             let text = format!(
                 "Your message {id} did not reach {name}: it was lost {} times, the last time so: {why}",
@@ -337,9 +344,10 @@ impl InboxRound {
     }
 
     fn note(&self, action: &str, id: &MessageId, result: &str) {
-        let agent = self.handle.identity().as_str();
-        let (agent, id) = (Some(agent), Some(id.as_str()));
-        self.desk.journal.note(Entry { agent, who: "courier", action, id, result, ..Entry::default() });
+        let message = self.at_hand.iter().find(|message| message.id == *id);
+        let (from, text) = message.map(|message| (message.from.as_str(), message.text.as_str())).unzip();
+        let (agent, id) = (Some(self.handle.identity().as_str()), Some(id.as_str()));
+        self.desk.journal.note(Entry { agent, who: "courier", action, from, to: agent, id, text, result });
     }
 
     async fn on_file<T: Send + 'static>(

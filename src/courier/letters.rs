@@ -52,6 +52,17 @@ pub(super) fn shutdown(message: &Message, lead: &str) -> Option<String> {
     }
 }
 
+impl Todo {
+    /// Whether something is to be done with this message.
+    pub(super) fn concerns(&self, id: &MessageId) -> bool {
+        match self {
+            Todo::Nothing => false,
+            Todo::Deliver(ids, _) => ids.contains(id),
+            Todo::ShutDown(message, _) => message.id == *id,
+        }
+    }
+}
+
 /// What is to be done with this mail, the oldest first, in the inbox of this team with this lead.
 pub(super) fn todo(unread: &[Message], wanted: Wanted, bounds: Bounds, team: &str, lead: &str) -> Todo {
     let most = match wanted {

@@ -9,13 +9,15 @@
 //! Mail is brought in the same way, by a round for each team that the agent is in (`inbox.rs`), which also sees to its place
 //! there: what is on its way is kept in a file (`sending.rs`) instead of a claim, for an inbox is shared with programs that
 //! know no claims, and marked read instead of acknowledged. One round at a time goes to the session (`door.rs`). The lead
-//! hears of turns that have ended in the background (`notices.rs`).
+//! hears of turns that have ended in the background (`notices.rs`), by mail or on the socket of its session
+//! (`inbox_socket.rs`).
 
 mod ages;
 mod desk;
 mod door;
 mod history;
 mod inbox;
+mod inbox_socket;
 mod letters;
 mod membership;
 mod message;
@@ -40,6 +42,7 @@ use crate::session::{Handle, Roster};
 pub use desk::{Desk, MailRules};
 use door::Door;
 use inbox::InboxRound;
+pub use inbox_socket::InboxSocket;
 use round::Round;
 
 /// The courier of one server.

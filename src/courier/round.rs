@@ -235,12 +235,12 @@ impl Round {
         self.settle(move || Claim::ack_all(claims, &receipt)).await
     }
 
+    /// Who has written an entry is its writer's word, so it stands as that.
     fn note(&self, action: &str, claim: &Claim, result: &str) {
         let Some(journal) = &self.journal else { return };
-        let text = claim.text();
-        let (agent, who) = (Some(self.handle.identity().as_str()), text.from.as_deref().unwrap_or("queue"));
-        let id = Some(claim.id().as_str());
-        journal.note(Entry { agent, who, action, id, text: Some(&text.text), result, ..Entry::default() });
+        let (said, agent) = (claim.text(), Some(self.handle.identity().as_str()));
+        let (from, id, text) = (said.from.as_deref(), Some(claim.id().as_str()), Some(said.text.as_str()));
+        journal.note(Entry { agent, who: "queue", action, from, to: agent, id, text, result });
     }
 
     async fn give_back(&self, claims: Vec<Claim>) -> io::Result<()> {

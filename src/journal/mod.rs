@@ -27,8 +27,10 @@ use log::Log;
 const VERSION: u32 = 1;
 /// How much of a value is written, in characters.
 const VALUE_MAX: usize = 200;
-/// How much of a value is looked at, in characters: enough of a secret that begins in what is written to know it.
-const LOOKED_AT_MAX: usize = 1024;
+/// How much of ids is written, in characters: 200 of them, as many as one call reads.
+const IDS_MAX: usize = 8 * 1024;
+/// How much more is looked at, in characters: enough of a secret that begins in what is written to know it.
+const LOOKED_AT_BEHIND: usize = 824;
 /// How many lines wait for the disk; more are dropped.
 const WAITING_MAX: usize = 1024;
 /// How many lines are written at once.
@@ -42,7 +44,7 @@ const AUDIT: (u64, u32) = (10 * MIB, 3);
 /// The size of `events.jsonl`, and how many full ones are kept: as atm-agent-mcp 0.14.0 has them.
 const EVENTS: (u64, u32) = (50 * MIB, 5);
 
-/// Something done in the team: a line of its `audit.jsonl`. Of each value the first 200 characters are written.
+/// Something done in the team: a line of its `audit.jsonl`. Of each value but the ids the first 200 characters are written.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Entry<'a> {
     /// The agent whom it concerns.
@@ -51,9 +53,11 @@ pub struct Entry<'a> {
     pub who: &'a str,
     /// What: the name of a tool, `deliver`, `mark` …
     pub action: &'a str,
+    /// Who wrote what was delivered, as far as the message says.
+    pub from: Option<&'a str>,
     /// To whom.
     pub to: Option<&'a str>,
-    /// The id of the message or the delivery.
+    /// The id of the message or the turn; of several messages all ids, with commas.
     pub id: Option<&'a str>,
     /// What it said.
     pub text: Option<&'a str>,
@@ -98,6 +102,12 @@ struct Writer {
     ended: Receiver<Infallible>,
 }
 
+/// The first `most` characters of a text without what looks like a secret, as the journal writes them: for whoever else
+/// keeps how a message begins.
+pub fn masked(text: &str, most: usize) -> String {
+    secrets::masked(&looked_at(text, most), most)
+}
+
 impl Journal {
     /// The journal of a team. Whether anything can be written is seen at the first line.
     pub fn open(home: &Home, team: &Team) -> Journal {
@@ -110,11 +120,12 @@ impl Journal {
 
     /// Writes down what was done. Never waits: what there is no room for is dropped and counted.
     pub fn note(&self, entry: Entry<'_>) {
-        let Entry { agent, who, action, to, id, text, result } = entry;
+        let Entry { agent, who, action, from, to, id, text, result } = entry;
         let values = [
             ("agent", agent),
             ("who", Some(who)),
             ("action", Some(action)),
+            ("from", from),
             ("to", to),
             ("id", id),
             ("text", text),
@@ -149,8 +160,8 @@ impl Inner {
     fn send(&self, kind: Kind, values: &[(&'static str, Option<&str>)]) {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(writer) = writer.as_ref() else { return };
-        let looked_at = |text: &str| text.chars().take(LOOKED_AT_MAX).collect();
-        let values = values.iter().filter_map(|(name, value)| Some((*name, looked_at((*value)?)))).collect();
+        let values =
+            values.iter().filter_map(|(name, value)| Some((*name, looked_at((*value)?, most(name))))).collect();
         if writer.lines.try_send(Line { kind, at: Timestamp::now(), values, lost: 0 }).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -232,6 +243,16 @@ impl Appending {
     }
 }
 
+/// What of a text is needed to write its first `most` characters.
+fn looked_at(text: &str, most: usize) -> String {
+    text.chars().take(most + LOOKED_AT_BEHIND).collect()
+}
+
+/// How much of a value with this name is written, in characters.
+fn most(name: &str) -> usize {
+    if name == "id" { IDS_MAX } else { VALUE_MAX }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Audit,
@@ -254,7 +275,7 @@ impl Serialize for Line {
         line.serialize_entry("v", &VERSION)?;
         line.serialize_entry("at", &self.at)?;
         for (name, value) in &self.values {
-            line.serialize_entry(name, &secrets::masked(value, VALUE_MAX))?;
+            line.serialize_entry(name, &secrets::masked(value, most(name)))?;
         }
         if self.lost > 0 {
             line.serialize_entry("lost", &self.lost)?;
@@ -277,6 +298,7 @@ mod tests {
         agent: Option<String>,
         who: String,
         action: String,
+        from: Option<String>,
         to: Option<String>,
         id: Option<String>,
         text: Option<String>,
@@ -328,10 +350,12 @@ mod tests {
         let place = place();
         let journal = place.journal();
         let text = format!("two\nlines, token=abc {}", "é".repeat(10_000));
+        let ids = ["0192d3f4-0000-7000-8000-000000000000"; 200].join(", ");
         journal.note(Entry {
             agent: Some("arch"),
+            from: Some("boss"),
             to: Some("arch"),
-            id: Some("5f0c"),
+            id: Some(&ids),
             text: Some(&text),
             ..note("atm_send")
         });
@@ -340,6 +364,7 @@ mod tests {
         let [sent, closed] = place.audit().try_into().unwrap();
         assert_eq!((sent.v, sent.lost, sent.who.as_str(), sent.action.as_str()), (1, 0, "lead", "atm_send"));
         assert_eq!(sent.agent.as_deref().zip(sent.to.as_deref()), Some(("arch", "arch")));
+        assert_eq!((sent.from.as_deref(), sent.id), (Some("boss"), Some(ids)));
         let text = sent.text.unwrap();
         assert!(text.starts_with("two\nlines, token=[masked] é") && text.chars().count() == 200, "{text}");
         assert_eq!((closed.action.as_str(), closed.text), ("agent_close", None));

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::envelope::cut;
 
 /// How much of a result is told in a frame, in characters.
-const RESULT_MAX: usize = 8192;
+pub const RESULT_MAX: usize = 8192;
 /// How much of a summary or a reason is told in a frame, in characters.
-const REASON_MAX: usize = 1024;
+pub const REASON_MAX: usize = 1024;
 
 /// Whether a mail may join a running turn: its entry says `priority: "urgent"`, or its text begins with `[urgent]`, which
 /// people write in any case and with space before it.
@@ -296,7 +296,8 @@ fn behind(lead: &str, text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty()).map(|text| format!("{lead}{text}")).unwrap_or_default()
 }
 
-fn bounded(text: &str, most: usize) -> String {
+/// The first `most` characters of a text; of a longer one it is said how much is missing.
+pub fn bounded(text: &str, most: usize) -> String {
     match cut(text, most) {
         (whole, 0) => whole.to_owned(),
         (shown, hidden) => format!("{shown}\n[{hidden} more characters are not shown]"),

@@ -1,5 +1,6 @@
 //! One member's inbox: read as it stands, changed under its lock, bounded if it is ours.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -143,16 +144,84 @@ fn is_inbox(text: &str) -> bool {
     splice::elements(text).is_ok()
 }
 
-/// Keeps a broken file under another name. It stays in its place too until it is replaced, for others lock and read it.
+/// Keeps a broken file under another name. It stays in its place too until it is replaced, for others lock and read it: so
+/// it may be met again, and what is kept already is not kept twice.
 fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".corrupt-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S.%fZ")));
+    let mut beginning = path.as_os_str().to_owned();
+    beginning.push(".corrupt-");
+    if let Some(kept) = kept_before(path, &beginning)? {
+        return Ok(kept);
+    }
+    let mut name = beginning;
+    name.push(Timestamp::now().strftime("%Y%m%dT%H%M%S.%fZ").to_string());
     let aside = PathBuf::from(name);
     match fs::hard_link(path, &aside) {
         // There are file systems without hard links.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::copy(path, &aside).map(drop)?,
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => copy(path, &aside)?,
         linked => linked?,
     }
     tracing::warn!(inbox = %path.display(), kept = %aside.display(), "a broken inbox was set aside");
     Ok(aside)
+}
+
+/// The file beside this one whose path begins so, and that says the same.
+fn kept_before(path: &Path, beginning: &OsStr) -> io::Result<Option<PathBuf>> {
+    let content = fs::read(path)?;
+    let beginning = beginning.as_encoded_bytes();
+    for entry in fs::read_dir(path.parent().unwrap_or(Path::new(".")))? {
+        let kept = entry?.path();
+        let is_kept = kept.as_os_str().as_encoded_bytes().starts_with(beginning);
+        let is_as_long = || fs::metadata(&kept).is_ok_and(|file| file.len() == content.len() as u64);
+        if is_kept && is_as_long() && fs::read(&kept).is_ok_and(|other| other == content) {
+            return Ok(Some(kept));
+        }
+    }
+    Ok(None)
+}
+
+/// All of it or nothing: a part would pass for the whole.
+fn copy(path: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(path, to).map(drop).inspect_err(|_| drop(fs::remove_file(to)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set_aside_in(dir: &Path) -> Vec<PathBuf> {
+        let all = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        all.filter(|path| path.to_string_lossy().contains(".corrupt-")).collect()
+    }
+
+    #[test]
+    fn a_broken_inbox_that_cannot_be_replaced_is_set_aside_once_however_often_it_is_tried() {
+        let dir = tempfile::tempdir().unwrap();
+        let inbox = Inbox { path: dir.path().join("ana.json"), patience: Duration::from_secs(5) };
+        fs::write(&inbox.path, "{broken").unwrap();
+        for _ in 0..3 {
+            let full = MailError::files(&inbox.path)(io::ErrorKind::StorageFull.into());
+            let mut failed = Some(full);
+            let tried = inbox.change(Missing::Leave, |_, content| {
+                assert!(content.set_aside.is_some());
+                Err::<(), _>(Stop::Failed(failed.take().expect("it is tried once")))
+            });
+            assert!(tried.is_err());
+        }
+        let kept = set_aside_in(dir.path());
+        assert_eq!(inbox.read().unwrap().set_aside.as_ref(), kept.first());
+        assert_eq!((fs::read_to_string(&inbox.path).unwrap().as_str(), set_aside_in(dir.path())), ("[]", kept.clone()));
+        assert_eq!(fs::read_to_string(&kept[0]).unwrap(), "{broken");
+        fs::write(&inbox.path, "{another").unwrap();
+        inbox.read().unwrap();
+        assert_eq!(set_aside_in(dir.path()).len(), 2, "what says something else is kept too");
+    }
+
+    #[test]
+    fn a_copy_that_fails_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("absent"), dir.path().join("to"));
+        fs::write(&to, "half of it").unwrap();
+        copy(&from, &to).unwrap_err();
+        assert!(!to.exists());
+    }
 }

@@ -37,8 +37,11 @@ pub struct SentLine {
     pub team: TeamName,
     /// When.
     pub at: Timestamp,
-    /// How it begins.
+    /// How it begins, as its sender let it be kept.
     pub begins: String,
+    /// Whether it went to everybody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    broadcast: bool,
 }
 
 /// A message that has reached one of our agents.
@@ -58,10 +61,18 @@ pub struct DeliveredLine {
 }
 
 impl SentLine {
-    /// A message that was sent now.
-    pub fn now(id: MessageId, from: &Address, to: String, team: TeamName, text: &str) -> SentLine {
-        let begins = text.chars().take(80).collect();
-        SentLine { v: VERSION, id, from: from.to_string(), to, team, at: Timestamp::now(), begins }
+    /// How much of a message is kept, in characters.
+    pub const BEGINS_MAX: usize = 80;
+
+    /// A message that was sent now. `begins` is kept in plain: secrets have to be out of it.
+    pub fn now(id: MessageId, from: &Address, to: String, team: TeamName, begins: &str) -> SentLine {
+        let begins = begins.chars().take(SentLine::BEGINS_MAX).collect();
+        SentLine { v: VERSION, id, from: from.to_string(), to, team, at: Timestamp::now(), begins, broadcast: false }
+    }
+
+    /// The same as one of the copies that went to everybody.
+    pub fn of_broadcast(self) -> SentLine {
+        SentLine { broadcast: true, ..self }
     }
 }
 
@@ -92,6 +103,12 @@ impl Ledger {
     pub fn sent_by(&self, from: &Address, most: usize) -> Vec<SentLine> {
         let from = from.to_string();
         self.lines("sent").into_iter().filter(|line: &SentLine| line.from == from).take(most).collect()
+    }
+
+    /// When a sender has last written to everybody, from whatever process.
+    pub fn last_broadcast(&self, from: &Address) -> Option<Timestamp> {
+        let from = from.to_string();
+        self.lines("sent").into_iter().find(|line: &SentLine| line.broadcast && line.from == from).map(|line| line.at)
     }
 
     /// Which messages have reached our agents, and where.
@@ -154,6 +171,10 @@ mod tests {
         ledger.sent(&lines[2..]);
         assert_eq!(ledger.sent_by(&ana, 10), [lines[2].clone(), lines[0].clone()]);
         assert_eq!(ledger.sent_by(&ana, 1)[0].begins.len(), 80);
+        assert_eq!(ledger.last_broadcast(&ana), None);
+        let to_all = line(&ana, "all").of_broadcast();
+        ledger.sent(&[to_all.clone(), line(&ana, "one again"), line(&ben, "all").of_broadcast()]);
+        assert_eq!(ledger.last_broadcast(&ana), Some(to_all.at));
         let (thread, turn) = (ThreadId::parse("t").unwrap(), TurnId::parse("u").unwrap());
         let arrived = DeliveredLine::now(lines[1].id.clone(), DeliveryId::next(), thread, turn);
         ledger.delivered(std::slice::from_ref(&arrived));

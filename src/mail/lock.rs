@@ -212,9 +212,12 @@ fn begin(path: &Path, content: &str) -> io::Result<bool> {
 }
 
 fn make_dir(dir: &Path, tries: &mut Tries) -> Result<(), MailError> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     let mut watched = Watched::default();
     loop {
-        match fs::create_dir(dir) {
+        match builder.create(dir) {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(MailError::files(dir)(error)),
@@ -342,6 +345,20 @@ mod tests {
     fn foreign(lock: &Path, time: SystemTime) {
         fs::create_dir(lock).unwrap();
         open_dir(lock).unwrap().set_modified(time).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn whatever_is_made_is_for_the_user_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_dir, file, lock) = place();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        holding(&file, Missing::Begin("[]"), LONG, |held| {
+            assert_eq!((mode(&lock), mode(&file.with_extension("lock")), mode(&file)), (0o700, 0o600, 0o600));
+            held.replace("[1]")
+        })
+        .unwrap();
+        assert_eq!(mode(&file), 0o600);
     }
 
     fn names(file: &Path) -> Vec<String> {

@@ -55,7 +55,7 @@ impl ServerHandler for AgentServer {
         _: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = Value::Object(request.arguments.unwrap_or_default());
-        let result = match self.tools.run(self.caller.clone(), &request.name, arguments).await {
+        let result = match self.tools.run_beside(self.caller.clone(), &request.name, arguments).await {
             Ok(answer) => structured(answer.text, answer.value),
             Err(refusal) => ToolError::new(refusal.code, refusal.message).into_result(),
         };

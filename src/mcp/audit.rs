@@ -6,13 +6,17 @@ use super::server::Shared;
 use crate::journal::Entry;
 
 /// The arguments by which an agent is named, and those that say something to it.
-const NAMES: [&str; 7] = ["identity", "agent", "agent_id", "threadId", "conversationId", "to", "ask_id"];
+const NAMES: [&str; 6] = ["identity", "agent", "agent_id", "threadId", "conversationId", "ask_id"];
 const TEXTS: [&str; 5] = ["prompt", "text", "message", "agent_file", "reason"];
+
+/// How the tools of mail are called here; in the journal they have the names that they have for agents.
+const OF_MAIL: &str = "atm_";
 
 /// A call on its way.
 pub(super) struct Call {
     tool: String,
     agent: Option<String>,
+    to: Option<String>,
     text: Option<String>,
 }
 
@@ -23,12 +27,12 @@ impl Call {
             let mut given = names.iter().filter_map(|name| arguments?.get(*name)?.as_str());
             given.next().map(str::to_owned)
         };
-        Call { tool: tool.to_owned(), agent: first(&NAMES), text: first(&TEXTS) }
+        Call { tool: tool.to_owned(), agent: first(&NAMES), to: first(&["to"]), text: first(&TEXTS) }
     }
 
     /// It has ended so. The tools of mail write for themselves, for the agents call them too.
     pub(super) fn ended(self, shared: &Shared, response: &CallToolResponse) {
-        if self.tool.starts_with("atm_") {
+        if self.tool.starts_with(OF_MAIL) && shared.tools.iter().any(|tool| tool.name == self.tool) {
             return;
         }
         let said = match response {
@@ -42,15 +46,17 @@ impl Call {
             _ => "input_required",
         };
         let result = word("error").or_else(|| word("status")).or_else(|| word("decision")).unwrap_or(otherwise);
-        let Call { tool, agent, text } = &self;
-        shared.journal.note(Entry {
-            agent: agent.as_deref(),
-            who: shared.office.lead().as_str(),
-            action: tool,
-            text: text.as_deref(),
-            id: word("turn_id"),
-            result,
-            ..Entry::default()
-        });
+        self.note(shared, &self.tool, word("turn_id"), result);
+    }
+
+    /// A call for mail came to nothing before anybody knew who speaks and what is wanted.
+    pub(super) fn refused(&self, shared: &Shared, why: &str) {
+        self.note(shared, self.tool.trim_start_matches(OF_MAIL), None, why);
+    }
+
+    fn note(&self, shared: &Shared, action: &str, id: Option<&str>, result: &str) {
+        let (agent, to, text) = (self.agent.as_deref(), self.to.as_deref(), self.text.as_deref());
+        let who = shared.office.lead().as_str();
+        shared.journal.note(Entry { agent, who, action, from: None, to, id, text, result });
     }
 }

@@ -30,6 +30,11 @@ impl ToolError {
         self
     }
 
+    /// The sentence.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The result that carries it.
     pub fn into_result(self) -> CallToolResult {
         let mut fields = self.more;

@@ -173,7 +173,12 @@ impl ServerHandler for Server {
     ) -> Result<CustomResult, ErrorData> {
         // rmcp reads a known method with parameters of the wrong form as one that it does not know.
         let message = match request.method.as_str() {
-            "tools/call" => "tools/call: params must be an object with name (a string) and arguments (an object)",
+            "tools/call" => {
+                let name = request.params.as_ref().and_then(|params| params["name"].as_str());
+                let why = "tools/call: params must be an object with name (a string) and arguments (an object)";
+                Call::of(name.unwrap_or("tools/call"), None).refused(&self.shared, why);
+                why
+            }
             method @ ("initialize" | "server/discover" | "tools/list" | "ping") => {
                 return Err(ErrorData::invalid_params(
                     format!("{method}: params are not of the form that MCP gives them"),

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::approval::{AskId, NotTaken, OpenAsk};
@@ -13,12 +12,10 @@ use super::approving::Ruling;
 use super::asking::Question;
 use super::delivery::{Delivery, Receipt, Waiter};
 use super::outcome::{End, Outcome};
-use super::record::Record;
-use super::rules::Rules;
-use super::state::{CallId, State, TOO_MANY, Takes, WAITING_MAX};
+use super::snapshot::Snapshot;
+use super::state::{CallId, State, TOO_MANY, WAITING_MAX};
 use crate::codex::ask::Verdict;
-use crate::codex::wire::Tokens;
-use crate::ids::{AgentId, AgentName, DeliveryId, ThreadId, TurnId};
+use crate::ids::{AgentId, AgentName, DeliveryId, TurnId};
 
 /// How many commands wait for a session. It takes them at once, whatever its agent does, so this fills only when a
 /// client sends far more calls than may wait; then a call is refused.
@@ -75,89 +72,6 @@ pub enum Farewell {
     Close,
     /// It makes room, or its server stops: the next call continues it.
     Park,
-}
-
-/// What a session shows of itself.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Snapshot {
-    /// Where it stands.
-    pub state: State,
-    /// What it would take now of what is to be delivered.
-    pub takes: Takes,
-    /// How many deliveries are on their way.
-    pub delivering: usize,
-    /// Its thread, once it has one.
-    pub thread: Option<ThreadId>,
-    /// What it does, in one short line.
-    pub activity: Arc<str>,
-    /// What it has asked and nobody has decided, the oldest first.
-    pub asks: Vec<Arc<OpenAsk>>,
-    /// How many calls wait for it.
-    pub waiting: usize,
-    /// The model that Codex uses.
-    pub model: Option<String>,
-    /// The tokens of the whole thread.
-    pub tokens: Option<Tokens>,
-    /// How many turns have ended.
-    pub turns: u64,
-    /// How many calls have been answered.
-    pub answered: u64,
-    /// When something last happened.
-    pub last_active: Timestamp,
-}
-
-impl Snapshot {
-    /// What these rules and this record come to.
-    pub(super) fn of(
-        rules: &Rules,
-        record: &Record,
-        activity: &Arc<str>,
-        answered: u64,
-        asks: Vec<Arc<OpenAsk>>,
-    ) -> Snapshot {
-        Snapshot {
-            state: rules.state().clone(),
-            takes: rules.takes(),
-            delivering: rules.delivering(),
-            thread: record.thread_id.clone(),
-            activity: match rules.state() {
-                State::Idle | State::Closed | State::Lost { .. } => Arc::from("nothing"),
-                _ => activity.clone(),
-            },
-            asks,
-            waiting: rules.waiting(),
-            model: record.model.clone(),
-            tokens: record.tokens,
-            turns: record.turns,
-            answered,
-            last_active: record.last_active,
-        }
-    }
-
-    /// The running turn.
-    pub fn turn(&self) -> Option<&TurnId> {
-        match &self.state {
-            State::Running { turn, .. } => Some(turn),
-            _ => None,
-        }
-    }
-
-    fn has_turn(&self) -> bool {
-        matches!(self.state, State::Asked { .. } | State::Running { .. } | State::Closing)
-    }
-
-    /// The state in one word.
-    pub fn status(&self) -> &'static str {
-        match &self.state {
-            State::Starting => "starting",
-            State::Idle | State::Asked { .. } | State::Running { .. } if !self.asks.is_empty() => "awaiting_approval",
-            State::Idle => "idle",
-            State::Asked { .. } | State::Running { .. } => "running",
-            State::Closing => "closing",
-            State::Closed => "closed",
-            State::Lost { .. } => "lost",
-        }
-    }
 }
 
 /// Results of background turns that nobody has asked for yet.

@@ -10,12 +10,13 @@ use super::actor::Actor;
 use super::approving::Approvals;
 use super::calling::ToolCalls;
 use super::delivery::UnderWay;
-use super::handle::{self, Handle, Snapshot};
+use super::handle::{self, Handle};
 use super::identity::Lock;
 use super::kept::Kept;
 use super::record::Record;
 use super::roster::Setup;
 use super::rules::Rules;
+use super::snapshot::Snapshot;
 use crate::codex::Codex;
 
 /// Starts the session of this agent.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::args::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs, object_schema, parse};
@@ -48,19 +49,45 @@ impl AgentTools {
     async fn ask(&self, caller: Caller, tool: &str, arguments: Value) -> Result<(Answer, Option<Marking>), Refusal> {
         let speaker = Speaker::Agent(caller);
         let answer = match tool {
-            "send" => self.office.send(&speaker, parse::<SendArgs>(arguments)?).await,
+            "send" => self.office.send(&speaker, self.read::<SendArgs>(&speaker, tool, arguments)?).await,
             "read" => {
-                let Reading { answer, marking } = self.office.read(&speaker, parse::<ReadMailArgs>(arguments)?).await?;
+                let args = self.read::<ReadMailArgs>(&speaker, tool, arguments)?;
+                let Reading { answer, marking } = self.office.read(&speaker, args).await?;
                 return Ok((answer, Some(marking)));
             }
-            "broadcast" => self.office.broadcast(&speaker, parse::<BroadcastArgs>(arguments)?).await,
+            "broadcast" => {
+                self.office.broadcast(&speaker, self.read::<BroadcastArgs>(&speaker, tool, arguments)?).await
+            }
             "pending_count" => {
-                let Nothing {} = parse(arguments)?;
+                let Nothing {} = self.read(&speaker, tool, arguments)?;
                 self.office.pending_count(&speaker).await
             }
-            unknown => Err(Refusal::argument(format!("there is no tool {unknown}"))),
+            unknown => self.refuse(&speaker, tool, Refusal::argument(format!("there is no tool {unknown}"))),
         };
         Ok((answer?, None))
+    }
+
+    /// The same from a process that does not run the agent, and so is not told when that is closed: it looks.
+    pub async fn run_beside(&self, caller: Caller, tool: &str, arguments: Value) -> Result<Answer, Refusal> {
+        match self.office.is_open(&caller).await {
+            Ok(()) => self.run(caller, tool, arguments).await,
+            Err(refusal) => self.refuse(&Speaker::Agent(caller), tool, refusal),
+        }
+    }
+
+    /// Reads arguments; that they cannot be read is written down.
+    fn read<T: DeserializeOwned + Default>(
+        &self,
+        speaker: &Speaker,
+        tool: &str,
+        arguments: Value,
+    ) -> Result<T, Refusal> {
+        parse(arguments).or_else(|refusal| self.refuse(speaker, tool, refusal))
+    }
+
+    fn refuse<T>(&self, speaker: &Speaker, tool: &str, refusal: Refusal) -> Result<T, Refusal> {
+        self.office.refused(speaker, tool, &refusal);
+        Err(refusal)
     }
 }
 

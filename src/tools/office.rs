@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use super::people::{self, Presence};
 use super::refusal::Refusal;
 use crate::home::TeamDir;
 use crate::ids::{Address, AgentName, MemberName, TeamName};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, masked};
 use crate::mail::frame::is_urgent;
 use crate::mail::{Copy, Draft, Ledger, MailError, Post, SentLine, Teams, Urgency};
 use crate::session::{Caller, Record};
@@ -55,6 +56,7 @@ pub(super) struct Inner {
     lead: AgentName,
     journal: Journal,
     pub(super) ledger: Ledger,
+    /// When each speaker has written to everybody, or has begun to, by a clock that does not jump.
     broadcasts: Mutex<HashMap<String, Instant>>,
 }
 
@@ -77,39 +79,65 @@ impl Office {
     }
 
     /// A hint at a member of a team, not an agent of ours, that is called so: mail to that name is its mail.
-    pub async fn member_called(&self, name: &AgentName) -> Option<String> {
-        let (inner, name) = (self.inner.clone(), MemberName::from(name));
-        let found = off_the_loop(move || {
-            let has_it = |post: &&Arc<dyn Post>| people::has_namesake(&inner.teams, &***post, &name).unwrap_or(false);
-            Ok(inner.teams.all().find(has_it).map(|post| {
-                format!(
-                    "The team {} has a member {name} that is none of our agents: mail to {name} there is that member's, \
-                     and this agent neither gets nor sends any there. Another identity gives it mail.",
-                    post.team()
-                )
-            }))
-        });
-        found.await.ok().flatten()
+    pub fn member_called(&self, name: &AgentName) -> Option<String> {
+        let (teams, name) = (&self.inner.teams, MemberName::from(name));
+        let has_it = |post: &&Arc<dyn Post>| people::has_namesake(teams, &***post, &name).unwrap_or(false);
+        teams.all().find(has_it).map(|post| {
+            format!(
+                "The team {} has a member {name} that is none of our agents: mail to {name} there is that member's, and this \
+                 agent neither gets nor sends any there. Another identity gives it mail.",
+                post.team()
+            )
+        })
     }
 
     /// Sends a message to one member.
     pub async fn send(&self, speaker: &Speaker, args: SendArgs) -> Result<Answer, Refusal> {
-        let to = args.to.clone().unwrap_or_default();
-        let text = args.message.clone().unwrap_or_default();
         let (inner, says) = (self.inner.clone(), speaker.clone());
-        let sent = off_the_loop(move || inner.send(&says, &args)).await;
-        let id = sent.as_ref().ok().and_then(|answer| answer.value["message_id"].as_str().map(str::to_owned));
-        self.inner.note(speaker, "send", Some(&to), id.as_deref(), Some(&text), &sent);
-        sent
+        // It is written down where it is done, for by then the caller may have gone.
+        off_the_loop(move || {
+            let sent = inner.send(&says, &args);
+            let id = sent.as_ref().ok().and_then(|answer| answer.value["message_id"].as_str());
+            let (to, text) = (args.to.as_deref(), args.message.as_deref());
+            inner.note(&says, Entry { action: "send", to, id, text, ..Entry::default() }, &sent);
+            sent
+        })
+        .await
     }
 
     /// Sends a message to every other member of a team.
     pub async fn broadcast(&self, speaker: &Speaker, args: BroadcastArgs) -> Result<Answer, Refusal> {
-        let text = args.message.clone().unwrap_or_default();
         let (inner, says) = (self.inner.clone(), speaker.clone());
-        let sent = off_the_loop(move || inner.broadcast(&says, &args)).await;
-        self.inner.note(speaker, "broadcast", None, None, Some(&text), &sent);
-        sent
+        off_the_loop(move || {
+            let sent = inner.broadcast(&says, &args);
+            let (to, id) = (listed(&sent, "sent", "to"), listed(&sent, "sent", "message_id"));
+            let (to, id, text) = (to.as_deref(), id.as_deref(), args.message.as_deref());
+            inner.note(&says, Entry { action: "broadcast", to, id, text, ..Entry::default() }, &sent);
+            sent
+        })
+        .await
+    }
+
+    /// Refuses an agent that was closed.
+    pub(super) async fn is_open(&self, caller: &Caller) -> Result<(), Refusal> {
+        let (inner, Caller { agent, name }) = (self.inner.clone(), caller.clone());
+        off_the_loop(move || match Record::load(&inner.dir, &agent) {
+            Ok(Some(record)) if !record.closed => Ok(()),
+            Ok(_) => Err(Refusal::new(
+                "SESSION_CLOSED",
+                format!(
+                    "the agent {name} was closed, so nobody writes or reads for it: its lead continues it with codex \
+                     {{\"agent_id\": \"{agent}\", \"prompt\": …}}"
+                ),
+            )),
+            Err(why) => Err(Refusal::new("FILES", why)),
+        })
+        .await
+    }
+
+    /// Writes down that a call came to nothing before it was understood.
+    pub fn refused(&self, speaker: &Speaker, action: &str, refusal: &Refusal) {
+        self.inner.note(speaker, Entry { action, ..Entry::default() }, &Err(refusal.clone()));
     }
 }
 
@@ -121,19 +149,12 @@ impl Inner {
         })
     }
 
-    pub(super) fn note(
-        &self,
-        speaker: &Speaker,
-        action: &str,
-        to: Option<&str>,
-        id: Option<&str>,
-        text: Option<&str>,
-        done: &Result<Answer, Refusal>,
-    ) {
+    /// Writes down what a speaker had done, and what came of it.
+    pub(super) fn note(&self, speaker: &Speaker, entry: Entry<'_>, done: &Result<Answer, Refusal>) {
         let who = self.name(speaker);
         let result = done.as_ref().map_or_else(|refusal| refusal.message.as_str(), |answer| answer.text.as_str());
         let agent = matches!(speaker, Speaker::Agent(_)).then_some(who.as_str());
-        self.journal.note(Entry { agent, who: who.as_str(), action, to, id, text, result });
+        self.journal.note(Entry { agent, who: who.as_str(), result, ..entry });
     }
 
     fn send(&self, speaker: &Speaker, args: &SendArgs) -> Result<Answer, Refusal> {
@@ -176,7 +197,7 @@ impl Inner {
         })?;
         let id = sent.ids.into_iter().next().ok_or_else(|| Refusal::new("FILES", "nothing was written"))?;
         let sender = Address { name: from.clone(), team: None };
-        let line = SentLine::now(id.clone(), &sender, to.name.to_string(), post.team().clone(), text);
+        let line = SentLine::now(id.clone(), &sender, to.name.to_string(), post.team().clone(), &begins(text));
         self.ledger.sent(std::slice::from_ref(&line));
         let aside =
             sent.set_aside.map(|path| format!(" Its inbox was broken; what stood there is now {}.", path.display()));
@@ -229,9 +250,10 @@ impl Inner {
         }
         let copies = copies?;
         let sender = Address { name: from.clone(), team: None };
+        let begins = begins(text);
         let line = |copy: &Copy| {
             let id = copy.sent.as_ref().ok()?.ids.first()?.clone();
-            Some(SentLine::now(id, &sender, copy.to.clone(), post.team().clone(), text))
+            Some(SentLine::now(id, &sender, copy.to.clone(), post.team().clone(), &begins).of_broadcast())
         };
         let lines: Vec<SentLine> = copies.iter().filter_map(line).collect();
         self.ledger.sent(&lines);
@@ -249,9 +271,15 @@ impl Inner {
     }
 
     fn not_too_often(&self, from: &MemberName) -> Result<(), Refusal> {
+        // The ledger knows those of other processes and of earlier ones. A time in the future, of a clock that has jumped back
+        // since, says nothing.
+        let elsewhere = self.ledger.last_broadcast(&Address { name: from.clone(), team: None });
+        let elsewhere = elsewhere.and_then(|at| Duration::try_from(Timestamp::now().duration_since(at)).ok());
         let mut broadcasts = self.broadcasts();
         let now = Instant::now();
-        if let Some(left) = broadcasts.get(from.as_str()).and_then(|last| BROADCAST_EVERY.checked_sub(now - *last))
+        let here = broadcasts.get(from.as_str()).map(|last| now - *last);
+        let latest = here.into_iter().chain(elsewhere).min();
+        if let Some(left) = latest.and_then(|ago| BROADCAST_EVERY.checked_sub(ago))
             && !left.is_zero()
         {
             let secs = left.as_secs() + 1;
@@ -317,6 +345,18 @@ fn wanted<'a>(given: Option<&'a str>, argument: &str, what: &str) -> Result<&'a 
     given
         .filter(|given| !given.trim().is_empty())
         .ok_or_else(|| Refusal::argument(format!("argument {argument}: it is missing or blank; {what}")))
+}
+
+/// What is kept of a message.
+fn begins(text: &str) -> String {
+    masked(text, SentLine::BEGINS_MAX)
+}
+
+/// One word of each of these in an answer, as a list.
+pub(super) fn listed(done: &Result<Answer, Refusal>, of: &str, word: &str) -> Option<String> {
+    let all = done.as_ref().ok()?.value[of].as_array()?;
+    let words: Vec<&str> = all.iter().filter_map(|one| one[word].as_str()).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// What reads and writes files runs on a thread of its own.

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::ReadMailArgs;
-use super::office::{Answer, Inner, Office, Speaker, off_the_loop};
+use super::office::{Answer, Inner, Office, Speaker, listed, off_the_loop};
 use super::people;
 use super::refusal::Refusal;
 use crate::ids::{AgentName, MemberName, MessageId};
+use crate::journal::Entry;
 use crate::mail::envelope::{AROUND_MAX, Letter};
 use crate::mail::frame::{self, Frame};
 use crate::mail::{Filter, InHand, Message, Post, Which};
@@ -76,32 +77,35 @@ impl Office {
     /// Reads the speaker's mail.
     pub async fn read(&self, speaker: &Speaker, args: ReadMailArgs) -> Result<Reading, Refusal> {
         let (inner, asks) = (self.inner.clone(), speaker.clone());
-        let read = off_the_loop(move || match args.sent {
-            true => Ok((inner.sent(&asks, &args)?, Vec::new())),
-            false => inner.read(&asks, &args),
+        let read = off_the_loop(move || {
+            let read = match args.sent {
+                true => inner.sent(&asks, &args).map(|answer| (answer, Vec::new())),
+                false => inner.read(&asks, &args),
+            };
+            let answer = read.as_ref().map(|(answer, _)| answer.clone()).map_err(Clone::clone);
+            let ids = listed(&answer, "messages", "message_id");
+            let noted = answer.map(|answer| Answer { text: summary(&answer), ..answer });
+            inner.note(&asks, Entry { action: "read", id: ids.as_deref(), ..Entry::default() }, &noted);
+            read
         });
-        let read = read.await;
-        let count = |answer: &Answer| format!("{} messages", answer.value["messages"].as_array().map_or(0, Vec::len));
-        let noted = read.as_ref().map(|(answer, _)| Answer { text: count(answer), value: Value::Null });
-        self.inner.note(speaker, "read", None, None, None, &noted.map_err(Clone::clone));
-        let (answer, marks) = read?;
+        let (answer, marks) = read.await?;
         Ok(Reading { answer, marking: Marking { office: self.clone(), speaker: speaker.clone(), marks } })
     }
 
     /// How many messages the speaker has not read.
     pub async fn pending_count(&self, speaker: &Speaker) -> Result<Answer, Refusal> {
         let (inner, asks) = (self.inner.clone(), speaker.clone());
-        let counted = off_the_loop(move || {
-            let mut unread = 0;
-            for inbox in inner.inboxes(&asks).0 {
-                unread += inbox.post.count_unread(&inbox.name)?;
-            }
-            Ok(Answer { text: format!("{unread} unread."), value: json!({ "unread": unread }) })
-        });
-        let counted = counted.await;
-        self.inner.note(speaker, "pending_count", None, None, None, &counted);
-        counted
+        off_the_loop(move || {
+            let counted = inner.pending_count(&asks);
+            inner.note(&asks, Entry { action: "pending_count", ..Entry::default() }, &counted);
+            counted
+        })
+        .await
     }
+}
+
+fn summary(answer: &Answer) -> String {
+    format!("{} messages", answer.value["messages"].as_array().map_or(0, Vec::len))
 }
 
 impl Reading {
@@ -137,7 +141,7 @@ impl Marking {
         });
         let marked = marked.await;
         steps::at("read.marked");
-        office.inner.note(&speaker, "mark", None, Some(&ids), None, &marked);
+        office.inner.note(&speaker, Entry { action: "mark", id: Some(&ids), ..Entry::default() }, &marked);
         marked.map(drop)
     }
 }
@@ -163,6 +167,14 @@ impl Inner {
             }
         }
         (inboxes, wrong)
+    }
+
+    fn pending_count(&self, speaker: &Speaker) -> Result<Answer, Refusal> {
+        let mut unread = 0;
+        for inbox in self.inboxes(speaker).0 {
+            unread += inbox.post.count_unread(&inbox.name)?;
+        }
+        Ok(Answer { text: format!("{unread} unread."), value: json!({ "unread": unread }) })
     }
 
     fn read(&self, speaker: &Speaker, args: &ReadMailArgs) -> Result<(Answer, Vec<Marks>), Refusal> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use super::*;
@@ -50,6 +51,12 @@ fn world_of(lead: &str) -> World {
 
 fn member(name: &str) -> MemberName {
     MemberName::parse(name).unwrap()
+}
+
+impl Running {
+    fn caller(&self) -> Caller {
+        Caller { agent: self.record.agent_id.clone(), name: self.record.identity.clone() }
+    }
 }
 
 impl World {
@@ -110,6 +117,26 @@ impl World {
 
     async fn read(&self, speaker: &Speaker, args: ReadMailArgs) -> Result<Answer, Refusal> {
         self.office.read(speaker, args).await?.marked().await
+    }
+
+    /// Everything that was sent was sent so many seconds ago.
+    fn sent_at(&self, secs: i64) {
+        let path = self.home.team(self.teams.ours()).mail_dir().join("@sent.jsonl");
+        let at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(secs);
+        let of_then = |line: &str| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            line["at"] = json!(at);
+            format!("{line}\n")
+        };
+        let lines: String = fs::read_to_string(&path).unwrap().lines().map(of_then).collect();
+        fs::write(path, lines).unwrap();
+    }
+
+    /// The lines of the journal, which ends.
+    fn audit(&self) -> Vec<Value> {
+        self.journal.close();
+        let text = fs::read_to_string(self.home.team(self.teams.ours()).audit()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     async fn unread(&self, speaker: &Speaker) -> u64 {
@@ -390,9 +417,9 @@ async fn whose_name_is_anothers_is_told_so() {
     let world = world();
     let ana = AgentName::parse("ana").unwrap();
     world.running("ana");
-    assert_eq!(world.office.member_called(&ana).await, None);
+    assert_eq!(world.office.member_called(&ana), None);
     world.team("red", &["team-lead", "ana"]);
-    assert!(world.office.member_called(&ana).await.unwrap().contains("team red has a member ana"));
+    assert!(world.office.member_called(&ana).unwrap().contains("team red has a member ana"));
 }
 
 #[tokio::test]
@@ -494,6 +521,20 @@ async fn what_became_of_each_message_is_told() {
     assert!(told[0].contains("not known") && told[3].ends_with("delivered in turn u-7"), "{told:?}");
 }
 
+#[tokio::test]
+async fn what_is_kept_of_a_sent_message_has_no_secret_in_it() {
+    let world = world();
+    let (ana, _ben) = (world.running("ana"), world.running("ben"));
+    let secret = format!("{} token=sk-proj-Abc123def456ghi789", "x".repeat(60));
+    world.send(&ana.speaker, "ben", &secret).await.unwrap();
+    world.broadcast(&ana.speaker, &secret).await.unwrap();
+    let kept = fs::read_to_string(world.home.team(world.teams.ours()).mail_dir().join("@sent.jsonl")).unwrap();
+    assert!(kept.matches("token=[masked]").count() == 3 && !kept.contains("sk-"), "{kept}");
+    let told = world.read(&ana.speaker, sent()).await.unwrap();
+    assert!(told.text.contains("[masked]") && !told.text.contains("sk-"), "{}", told.text);
+    assert!(world.inbox("red", "ben").contains(&("ana".to_owned(), secret)), "the mail itself is whole");
+}
+
 #[tokio::test(start_paused = true)]
 async fn everybody_is_written_to_once_a_minute_by_each_sender() {
     let world = world();
@@ -504,8 +545,29 @@ async fn everybody_is_written_to_once_a_minute_by_each_sender() {
     let refused = world.broadcast(&ana.speaker, "two").await.unwrap_err();
     assert!(refused.code == "RATE_LIMITED" && refused.message.contains("again in"), "{refused:?}");
     world.broadcast(&ben.speaker, "three").await.expect("ben has sent nothing yet");
+    world.sent_at(60);
+    world.broadcast(&ana.speaker, "four").await.expect_err("the clock may have been set");
     tokio::time::advance(Duration::from_secs(60)).await;
-    world.broadcast(&ana.speaker, "four").await.unwrap();
+    world.broadcast(&ana.speaker, "five").await.unwrap();
+}
+
+#[tokio::test]
+async fn another_process_of_the_team_knows_who_has_written_to_everybody_and_a_clock_set_back_blocks_nobody() {
+    let world = world();
+    let (ana, _ben) = (world.running("ana"), world.running("ben"));
+    world.broadcast(&ana.speaker, "one").await.unwrap();
+    let (dir, lead) = (world.home.team(world.teams.ours()), world.office.lead().clone());
+    let office = || Office::new(world.teams.clone(), dir.clone(), lead.clone(), world.journal.clone());
+    let broadcast = async || {
+        let args = BroadcastArgs { message: Some("again".to_owned()), ..BroadcastArgs::default() };
+        office().broadcast(&ana.speaker, args).await
+    };
+    assert_eq!(broadcast().await.unwrap_err().code, "RATE_LIMITED");
+    world.sent_at(61);
+    broadcast().await.unwrap();
+    assert_eq!(broadcast().await.unwrap_err().code, "RATE_LIMITED");
+    world.sent_at(-3600);
+    broadcast().await.unwrap();
 }
 
 #[tokio::test]
@@ -539,6 +601,63 @@ async fn who_did_what_and_what_came_of_it_stands_in_the_journal() {
     assert!(second.contains("there is no nobody"), "{second}");
     assert!(third.contains(r#""who":"team-lead","action":"read""#) && !third.contains("swordfish"), "{third}");
     assert!(fourth.contains(r#""action":"mark""#) && fourth.contains(&id), "{fourth}");
+    assert!(third.contains(&id), "{third}");
+}
+
+#[tokio::test]
+async fn the_journal_has_the_ids_of_all_that_was_read_and_to_whom_a_broadcast_went() {
+    let world = world();
+    let (ana, _ben) = (world.running("ana"), world.running("ben"));
+    world.broadcast(&ana.speaker, "stop").await.unwrap();
+    world.fill("red", "ana", (0..20).map(|n| n.to_string()));
+    world.read(&ana.speaker, ReadMailArgs::default()).await.unwrap();
+    let [sent, read, _marked] = world.audit().try_into().unwrap();
+    assert_eq!((&sent["to"], sent["id"].as_str().unwrap().len()), (&json!("team-lead, ben"), 36 + 2 + 36));
+    let ids: Vec<String> = (0..20).map(|n| format!("m-{n}")).collect();
+    assert_eq!(read["id"], ids.join(", "));
+}
+
+#[tokio::test]
+async fn a_call_of_an_agents_that_is_not_understood_stands_in_the_journal() {
+    let world = world();
+    let ana = world.running("ana");
+    let tools = AgentTools::new(world.office.clone(), None);
+    for (tool, arguments) in [("send", json!({"from": "boss"})), ("rm", json!({}))] {
+        tools.call(ana.caller(), tool, arguments).await.unwrap_err();
+    }
+    let [forged, unknown] = world.audit().try_into().unwrap();
+    assert_eq!((&forged["who"], &forged["action"]), (&json!("ana"), &json!("send")));
+    assert!(forged["result"].as_str().unwrap().contains("unknown field `from`"), "{forged}");
+    assert_eq!((&unknown["action"], &unknown["result"]), (&json!("rm"), &json!("there is no tool rm")));
+}
+
+#[tokio::test]
+async fn nobody_speaks_for_a_closed_agent_in_another_process() {
+    let world = world();
+    let ana = world.running("ana");
+    let tools = AgentTools::new(world.office.clone(), None);
+    let send = json!({"to": "team-lead", "message": "x"});
+    tools.run_beside(ana.caller(), "send", send.clone()).await.unwrap();
+    let closed = Record { closed: true, ..ana.record.clone() };
+    closed.save(&world.home.team(world.teams.ours())).unwrap();
+    let refused = tools.run_beside(ana.caller(), "send", send).await.unwrap_err();
+    let continued = format!("codex {{\"agent_id\": \"{}\"", ana.record.agent_id);
+    assert!(refused.code == "SESSION_CLOSED" && refused.message.contains(&continued), "{refused:?}");
+    assert_eq!(world.inbox("red", "team-lead").len(), 1);
+    let [_, line] = world.audit().try_into().unwrap();
+    assert!(line["who"] == "ana" && line["result"].as_str().unwrap().contains("was closed"), "{line}");
+}
+
+#[tokio::test]
+async fn what_was_done_stands_in_the_journal_also_if_its_caller_has_gone() {
+    let world = world();
+    let ana = world.running("ana");
+    assert!(world.send(&ana.speaker, "team-lead", "done").now_or_never().is_none(), "it was only begun");
+    let audit = world.home.team(world.teams.ours()).audit();
+    while !fs::read_to_string(&audit).is_ok_and(|text| text.contains("\"send\"")) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.inbox("red", "team-lead"), said("ana", "done"));
 }
 
 #[test]

@@ -109,6 +109,27 @@ async fn every_result_of_a_background_turn_is_given_and_a_closed_agent_leaves_it
     assert_eq!(closed["results"][0]["content"], "done", "{closed}");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn whatever_is_kept_is_for_the_user_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let stage = Stage::set(json!({})).await;
+    let mut server = stage.server(&[]).await;
+    server.done("codex", json!({ "prompt": "x", "identity": "ana" })).await;
+    server.done("atm_send", json!({ "to": "ana", "message": "x" })).await;
+    server.done("atm_read", json!({ "identity": "ana" })).await;
+    let files = stage.files();
+    for kept in ["owner.lock", "sweep.lock", "audit.jsonl", "@sent.jsonl", "ana.json", "ana.lock", "config.json"] {
+        assert!(files.iter().any(|file| file.ends_with(kept)), "{kept} is among {files:?}");
+    }
+    // What is removed meanwhile was for nobody.
+    let modes = files.iter().filter_map(|file| Some((file, std::fs::metadata(file).ok()?)));
+    for (file, about) in modes.filter(|(_, about)| about.is_file() || about.is_dir()) {
+        let most = if about.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(about.permissions().mode() & 0o777, most, "{}", file.display());
+    }
+}
+
 #[tokio::test]
 async fn background_calls_that_cannot_begin_are_each_told() {
     let stage = Stage::set(json!({ "prints": ["no"], "start": { "exit": 3 } })).await;

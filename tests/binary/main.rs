@@ -5,6 +5,8 @@ mod ends;
 mod flags;
 mod flood;
 mod input;
+#[cfg(unix)]
+mod notices;
 mod purity;
 #[cfg(unix)]
 mod queue;

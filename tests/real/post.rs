@@ -170,7 +170,10 @@ async fn what_became_of_a_message_can_be_asked(stage: Stage) {
     for action in ["codex", "send", "deliver", "mark"] {
         assert!(audit.contains(&format!("\"action\":\"{action}\"")), "{action} in {audit}");
     }
-    assert!(audit.contains(sent.text("message_id")));
+    let lines = audit.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let delivered = lines.filter(|line| line["action"] == "deliver").collect::<Vec<_>>();
+    let told = ["who", "from", "to", "id", "text"].map(|key| delivered[0][key].as_str().unwrap());
+    assert_eq!(told, ["courier", "team-lead", "ana", sent.text("message_id"), "look"]);
 }
 
 async fn mail_to_an_agent_that_does_not_run_is_kept_for_it(stage: Stage) {
@@ -224,6 +227,9 @@ async fn the_server_of_one_agents_tools_speaks_as_that_agent_alone(stage: Stage)
     until(&server, || scene.inbox("tests", "ben").iter().all(|mail| mail.read)).await;
     assert_eq!(scene.inbox("tests", "ben")[0].from, "ana");
     assert_eq!(tools.call("pending_count", json!({})).await.good()["unread"], 0);
+    server.call("agent_close", json!({"identity": "ana"})).await.good();
+    let closed = tools.call("send", json!({"to": "ben", "message": "x"})).await.bad();
+    assert!(closed.text("error") == "SESSION_CLOSED" && closed.content().contains("was closed"), "{closed:?}");
     tools.leave().await;
     scene.end(server).await;
     let nobody = scene.program(&["agent-tools"]).env("ATM_TEAM", "tests").output().await.unwrap();

@@ -89,6 +89,29 @@ async fn the_client_speaks_as_itself_or_as_an_agent_that_lives_here_and_as_nobod
 }
 
 #[tokio::test]
+async fn a_call_of_the_clients_that_is_not_understood_stands_in_the_journal_once() {
+    let mut stage = Stage::with_mail().await;
+    let forged = json!({"to": "codex", "message": "hello", "identity": "mallory"});
+    stage.client.refusal(1, "atm_send", forged).await;
+    stage.client.refusal(2, "atm_read", json!({"limit": "all"})).await;
+    stage.client.refusal(3, "atm_send", json!({"to": "nobody", "message": "x"})).await;
+    stage.client.call(4, "atm_foo", &json!({})).await;
+    stage.client.answer_to(4).await;
+    stage.client.call(5, "atm_read", &json!("no object")).await;
+    stage.client.answer_to(5).await;
+    let lines = stage.audit();
+    let of = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+    let actions: Vec<String> = lines.iter().map(|line| of(line, "action")).collect();
+    assert_eq!(actions, ["send", "read", "send", "atm_foo", "read"], "{lines:?}");
+    let first = ["who", "agent", "to", "text"].map(|key| of(&lines[0], key));
+    assert_eq!(first, ["team-lead", "mallory", "codex", "hello"]);
+    let results = ["You cannot speak as", "argument limit", "there is no nobody", "UNKNOWN_TOOL", "tools/call: params"];
+    for (line, result) in lines.iter().zip(results) {
+        assert!(of(line, "result").starts_with(result), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn whom_the_client_cannot_write_to_is_told_with_whom_it_can() {
     let mut stage = at_work().await;
     let refused = stage.client.refusal(2, "atm_send", json!({"to": "nobody", "message": "x"})).await;

@@ -1,5 +1,6 @@
 //! Server and client over pipes in memory, and a Codex whose every word the test says itself.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(crate) struct Stage {
     pub(crate) codex: Script,
     pub(crate) client: McpClient,
     pub(crate) queues: Queues,
+    journal: Journal,
+    audit: PathBuf,
     _courier: Courier,
     _dir: tempfile::TempDir,
 }
@@ -84,8 +87,8 @@ impl Stage {
         let roster = Arc::new(Roster::new(setup, Arc::new(Codex::joined_to(ours, launch))));
         let queues = Queues::new(home.team(&settings.team), Limits::default());
         let courier = Courier::start(roster.clone(), queues.clone(), None, settings.request_timeout);
-        let team = queues.clone();
-        let server = Server::new(roster, queues, office, journal, settings, dir.path().to_owned());
+        let (team, audit) = (queues.clone(), home.team(&settings.team).audit());
+        let server = Server::new(roster, queues, office, journal.clone(), settings, dir.path().to_owned());
         let ((client_end, server_in), (server_out, client_in)) =
             (tokio::io::duplex(1 << 20), tokio::io::duplex(1 << 20));
         tokio::spawn(async move {
@@ -98,7 +101,22 @@ impl Stage {
         client.send(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello})).await;
         client.answer_to(0).await;
         client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
-        Stage { codex: Script { connection: theirs }, client, queues: team, _courier: courier, _dir: dir }
+        Stage {
+            codex: Script { connection: theirs },
+            client,
+            queues: team,
+            journal,
+            audit,
+            _courier: courier,
+            _dir: dir,
+        }
+    }
+
+    /// The lines of the journal, which ends.
+    pub(crate) fn audit(&self) -> Vec<Value> {
+        self.journal.close();
+        let text = std::fs::read_to_string(&self.audit).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Starts the agent `codex` and brings it to a running turn; the call has the id 1, the turn is `turn-1`.

@@ -63,7 +63,7 @@ pub(super) async fn codex(
         None => {
             if let Some(name) = &identity {
                 notes.extend(namesake(shared, name));
-                notes.extend(shared.office.member_called(name).await);
+                notes.extend(shared.office.member_called(name));
             }
             let given = with_general_settings(shared, given)?;
             let options = ThreadOptions { cwd: Some(cwd.to_string_lossy().into_owned()), ..given };

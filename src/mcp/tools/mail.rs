@@ -1,10 +1,12 @@
 //! `atm_send`, `atm_broadcast`, `atm_read`, `atm_pending_count`: the team's mail, at the client's counter.
 
 use rmcp::model::{CallToolResult, JsonObject};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::agents::structured;
 use crate::mcp::args::parse;
+use crate::mcp::audit::Call;
 use crate::mcp::error::ToolError;
 use crate::mcp::server::{Shared, shown};
 use crate::session::Caller;
@@ -16,27 +18,23 @@ const IDENTITY: &str = "identity";
 const IDENTITY_REQUIRED: i64 = -32009;
 
 pub(super) async fn send(shared: &Shared, arguments: Option<JsonObject>) -> Result<CallToolResult, ToolError> {
-    let (speaker, arguments) = speaker(shared, arguments)?;
-    let args: SendArgs = parse(arguments)?;
+    let (speaker, args) = heard::<SendArgs>(shared, "atm_send", arguments)?;
     done(shared.office.send(&speaker, args).await)
 }
 
 pub(super) async fn broadcast(shared: &Shared, arguments: Option<JsonObject>) -> Result<CallToolResult, ToolError> {
-    let (speaker, arguments) = speaker(shared, arguments)?;
-    let args: BroadcastArgs = parse(arguments)?;
+    let (speaker, args) = heard::<BroadcastArgs>(shared, "atm_broadcast", arguments)?;
     done(shared.office.broadcast(&speaker, args).await)
 }
 
 pub(super) async fn read(shared: &Shared, arguments: Option<JsonObject>) -> Result<CallToolResult, ToolError> {
-    let (speaker, arguments) = speaker(shared, arguments)?;
-    let args: ReadMailArgs = parse(arguments)?;
+    let (speaker, args) = heard::<ReadMailArgs>(shared, "atm_read", arguments)?;
     let marked = async { shared.office.read(&speaker, args).await?.marked().await };
     done(marked.await)
 }
 
 pub(super) async fn pending_count(shared: &Shared, arguments: Option<JsonObject>) -> Result<CallToolResult, ToolError> {
-    let (speaker, arguments) = speaker(shared, arguments)?;
-    let Nothing {} = parse(arguments)?;
+    let (speaker, Nothing {}) = heard(shared, "atm_pending_count", arguments)?;
     done(shared.office.pending_count(&speaker).await)
 }
 
@@ -45,6 +43,17 @@ fn done(answer: Result<crate::tools::Answer, Refusal>) -> Result<CallToolResult,
         Ok(answer) => Ok(structured(answer.text, answer.value)),
         Err(Refusal { code, message }) => Err(ToolError::new(code, message)),
     }
+}
+
+/// Who speaks, and what is wanted; that it cannot be made out is written down.
+fn heard<T: DeserializeOwned>(
+    shared: &Shared,
+    tool: &str,
+    arguments: Option<JsonObject>,
+) -> Result<(Speaker, T), ToolError> {
+    let call = Call::of(tool, arguments.as_ref());
+    let heard = speaker(shared, arguments).and_then(|(speaker, rest)| Ok((speaker, parse(rest)?)));
+    heard.inspect_err(|error| call.refused(shared, error.message()))
 }
 
 /// As whom the client speaks: as itself, or as one of the agents that live here, and as nobody else.
