@@ -8,7 +8,7 @@ use rmcp::RoleServer;
 use rmcp::service::{ServerInitializeError, Service, serve_server};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::codex::{Codex, Launch, run_dir};
+use crate::codex::{Codex, Environment, Launch, run_dir};
 use crate::config::Settings;
 use crate::courier::{Courier, Desk, MailRules};
 use crate::home::Home;
@@ -70,7 +70,9 @@ impl Serve {
     {
         let Serve { settings, home, own_directory, resume, claude_session } = self;
         let program = settings.codex_bin.clone();
-        let codex = Arc::new(Codex::new(Launch { program, home: home.clone(), deadline: START_DEADLINE }));
+        let environment = Environment::without(settings.env_remove.clone());
+        let launch = Launch { program, environment, home: home.clone(), deadline: START_DEADLINE };
+        let codex = Arc::new(Codex::new(launch));
         let dir = home.team(&settings.team);
         let agent_tools = agent_tools(&home, &settings, claude_session.as_deref());
         let teams = teams(&home, &settings, own_directory.clone(), claude_session);

@@ -168,6 +168,7 @@ mod tests {
              lead = 'boss'\nrole = 'r'\nmodel = 'm'\nfast_model = 'f'\nreasoning_effort = 'high'\n\
              sandbox = 'read-only'\napproval_policy = 'never'\nsubagents = true\nrequest_timeout_secs = 1_0\n\
              queue_ttl_secs = 60\nqueue_max_entries = 5\nqueue_max_bytes = 4_096\nmax_concurrent_threads = 0x10\nbase_prompt_file = 'base.md'\nextra_instructions_file = '/extra.md'\n\
+             env_remove = ['KEY', 'AWS_*']\n\
              [plugins.atm-agent-mcp.roles]\nr.model = 'rm'\nr.sandbox = 'workspace-write'\n\
              r.approval_policy = 'untrusted'\nr.reasoning_effort = 'low'\n\
              [plugins.atm-agent-mcp.per_thread_auto_mail]\nann = false\n",
@@ -186,7 +187,7 @@ mod tests {
         }
         assert_eq!(
             value(&place.load(&[]).unwrap(), "per_thread_auto_mail.ann"),
-            (Some("false".to_owned()), format!("{}:27", place.path(NAME).display())),
+            (Some("false".to_owned()), format!("{}:28", place.path(NAME).display())),
         );
         let loaded = place.load(&[]).unwrap();
         let base = place.path("repo/base.md").display().to_string();
@@ -197,10 +198,10 @@ mod tests {
             ("lead", "boss", 6),
             ("role", "r", 7),
             ("fast_model", "f", 9),
-            ("model", "rm", 22),
-            ("sandbox", "workspace-write", 23),
-            ("approval_policy", "untrusted", 24),
-            ("reasoning_effort", "low", 25),
+            ("model", "rm", 23),
+            ("sandbox", "workspace-write", 24),
+            ("approval_policy", "untrusted", 25),
+            ("reasoning_effort", "low", 26),
             ("subagents", "true", 13),
             ("request_timeout_secs", "10", 14),
             ("queue_ttl_secs", "60", 15),
@@ -209,7 +210,8 @@ mod tests {
             ("max_concurrent_threads", "16", 18),
             ("base_prompt_file", &base, 19),
             ("extra_instructions_file", "/extra.md", 20),
-            ("roles.r.model", "rm", 22),
+            ("env_remove", "KEY,AWS_*", 21),
+            ("roles.r.model", "rm", 23),
         ] {
             let at = format!("{}:{line}", place.path(NAME).display());
             assert_eq!(value(&loaded, key), (Some(expected.to_owned()), at), "{key}");
@@ -283,6 +285,8 @@ mod tests {
             (format!("{ours}\nmax_mail_message_length = 99"), 2, "a whole number from 100 to 100000, found 99"),
             (format!("{ours}\nper_thread_auto_mail = true"), 2, "per_thread_auto_mail: expected a table"),
             (format!("{ours}\nper_thread_auto_mail = {{ 'A b' = true }}"), 2, "\"A b\" is not allowed"),
+            (format!("{ours}\nenv_remove = 'A'"), 2, "env_remove: expected an array of strings, found a string"),
+            (format!("{ours}\nenv_remove = ['A', 1]"), 2, "env_remove: expected a string, found 1"),
             (format!("{ours}\nroles = 1"), 2, "roles: expected a table, found 1"),
             (format!("{ours}\n[plugins.atm-agent-mcp.roles]\nr = 'x'"), 3, "r: expected a table, found a string"),
             (format!("{ours}\n[plugins.atm-agent-mcp.roles.r]\nsandbox = 'x'"), 3, "sandbox \"x\" is not known"),

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::ids::{AgentName, Team};
-use crate::policy::{ApprovalPolicy, PolicyError, Sandbox};
+use crate::policy::{ApprovalPolicy, PolicyError, Sandbox, Variables};
 
 use super::given::{Given, Problem};
 use super::mail::MailLayer;
 use super::source::{Source, Sourced};
 
 /// The keys of `[plugins.atm-agent-mcp]` that are values.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 18] = [
     "codex_bin",
+    "env_remove",
     "identity",
     "lead",
     "role",
@@ -116,6 +117,7 @@ pub(super) struct Layer {
     pub(super) queue_max_entries: Option<Sourced<u64>>,
     pub(super) queue_max_bytes: Option<Sourced<u64>>,
     pub(super) codex_bin: Option<Sourced<PathBuf>>,
+    pub(super) env_remove: Option<Sourced<Vec<Variables>>>,
     pub(super) base_prompt_file: Option<Sourced<PathBuf>>,
     pub(super) extra_instructions_file: Option<Sourced<PathBuf>>,
     pub(super) mail: MailLayer,
@@ -138,6 +140,7 @@ impl Layer {
             "queue_max_entries" => self.queue_max_entries = Some(at.of(given.number(1..=ENTRIES_MAX)?)),
             "queue_max_bytes" => self.queue_max_bytes = Some(at.of(given.number(1..=BYTES_MAX)?)),
             "codex_bin" => self.codex_bin = Some(at.of(given.program(base)?)),
+            "env_remove" => self.env_remove = Some(at.of(given.list(Variables::parse)?)),
             "base_prompt_file" => self.base_prompt_file = Some(at.of(given.path(base)?)),
             "extra_instructions_file" => self.extra_instructions_file = Some(at.of(given.path(base)?)),
             _ => return Ok(self.mail.set(key, given, at)? || self.general.set(key, given, at)?),
@@ -165,6 +168,7 @@ impl Layer {
             queue_max_entries: self.queue_max_entries.or(weaker.queue_max_entries),
             queue_max_bytes: self.queue_max_bytes.or(weaker.queue_max_bytes),
             codex_bin: self.codex_bin.or(weaker.codex_bin),
+            env_remove: self.env_remove.or(weaker.env_remove),
             base_prompt_file: self.base_prompt_file.or(weaker.base_prompt_file),
             extra_instructions_file: self.extra_instructions_file.or(weaker.extra_instructions_file),
             mail: self.mail.over(weaker.mail),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ids::{AgentName, Team};
-use crate::policy::{ApprovalPolicy, Sandbox};
+use crate::policy::{ApprovalPolicy, Sandbox, Variables};
 use crate::repo::Repository;
 
 use super::error::{ConfigError, UnknownRole, Warning};
@@ -50,6 +50,8 @@ pub struct Settings {
     pub mail: MailSettings,
     /// The Codex to run: a bare name to look for on `PATH`, or a path.
     pub codex_bin: Option<PathBuf>,
+    /// What Codex does not get of the environment, beside what it never gets.
+    pub env_remove: Vec<Variables>,
     /// The file whose text takes the place of Codex's base instructions.
     pub base_prompt_file: Option<PathBuf>,
     /// The file whose text is added to an agent's instructions.
@@ -153,6 +155,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         Listed::set("queue_max_entries", &entries),
         Listed::set("queue_max_bytes", &bytes),
         Listed::maybe("codex_bin", &layer.codex_bin, path),
+        Listed::maybe("env_remove", &layer.env_remove, |names| words(names)),
         Listed::maybe("base_prompt_file", &layer.base_prompt_file, path),
         Listed::maybe("extra_instructions_file", &layer.extra_instructions_file, path),
     ];
@@ -173,6 +176,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         queue_max_bytes: number(bytes.value),
         mail,
         codex_bin: layer.codex_bin.map(|set| set.value),
+        env_remove: layer.env_remove.map(|set| set.value).unwrap_or_default(),
         base_prompt_file: layer.base_prompt_file.map(|set| set.value),
         extra_instructions_file: layer.extra_instructions_file.map(|set| set.value),
         general: layer.general,
@@ -193,6 +197,10 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
 /// A time in seconds; 0 is for ever.
 fn unless_zero(secs: u64) -> Option<Duration> {
     (secs > 0).then(|| Duration::from_secs(secs))
+}
+
+fn words(names: &[Variables]) -> String {
+    names.iter().map(Variables::to_string).collect::<Vec<_>>().join(",")
 }
 
 pub(super) fn number(value: u64) -> usize {

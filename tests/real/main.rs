@@ -30,6 +30,7 @@ mod close;
 mod commands;
 mod context;
 mod crash;
+mod environment;
 mod letters;
 mod limits;
 mod mail;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use atm_agent_mcp::codex::tools::{Tool, Tools};
 use atm_agent_mcp::codex::wire::ThreadOptions;
-use atm_agent_mcp::codex::{Client, Codex, Launch};
+use atm_agent_mcp::codex::{Client, Codex, Environment, Launch};
 use atm_agent_mcp::home::Home;
 use atm_agent_mcp::ids::{DeliveryId, ThreadId, TurnId};
 use atm_agent_mcp::policy::{ApprovalPolicy, Sandbox};
@@ -385,7 +385,12 @@ impl Played {
             play(tokio_tungstenite::accept_async(stream).await.unwrap(), asked).await
         });
         let home = Home::at(dir.path().join("home"));
-        let codex = Codex::new(Launch { program: Some(program), home, deadline: Duration::from_secs(60) });
+        let codex = Codex::new(Launch {
+            program: Some(program),
+            environment: Environment::default(),
+            home,
+            deadline: Duration::from_secs(60),
+        });
         let client = codex.connect().await.unwrap();
         (Played { ask, playing, codex, _dir: dir }, client)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use atm_agent_mcp::codex::{Codex, Launch};
+use atm_agent_mcp::codex::{Codex, Environment, Launch};
 use atm_agent_mcp::config::{self, ServeFlags, Sources};
 use atm_agent_mcp::courier::Courier;
 use atm_agent_mcp::home::Home;
@@ -71,7 +71,12 @@ impl Stage {
         let journal = Journal::open(&home, &settings.team);
         let office = Office::new(teams, home.team(&settings.team), settings.lead.clone(), journal.clone());
         let (ours, theirs) = Connection::memory();
-        let launch = Launch { program: None, home: home.clone(), deadline: Duration::from_secs(10) };
+        let launch = Launch {
+            program: None,
+            environment: Environment::default(),
+            home: home.clone(),
+            deadline: Duration::from_secs(10),
+        };
         let setup = Setup {
             team: settings.team.clone(),
             dir: home.team(&settings.team),
