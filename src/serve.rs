@@ -17,7 +17,7 @@ use crate::journal::Journal;
 use crate::mail::{Teams, TeamsSetup};
 use crate::mcp::{AgentServer, Door, Server};
 use crate::queue::{Limits, Queues};
-use crate::session::{Caller, Found, McpServer, Record, Roster, RosterError, Setup, Who};
+use crate::session::{Caller, Found, FullAccess, McpServer, Record, Roster, RosterError, Setup, Who};
 use crate::tools::{AgentTools, Office};
 
 /// How long Codex may take to start and answer: a tool call says within 15 s that it does not.
@@ -84,6 +84,7 @@ impl Serve {
             lead: settings.lead.clone(),
             default_name: settings.identity.clone().unwrap_or_else(default_name),
             limit: settings.max_concurrent_threads,
+            full_access: full_access(&home, &settings),
             tools: Some(Arc::new(AgentTools::new(office.clone(), agent_tools))),
         };
         let roster = Arc::new(Roster::new(setup, codex.clone()));
@@ -115,6 +116,10 @@ impl Serve {
         codex.shutdown().await;
         served
     }
+}
+
+fn full_access(home: &Home, settings: &Settings) -> FullAccess {
+    if settings.allow_full_access { FullAccess::Allowed } else { FullAccess::Refused { settings: home.config_file() } }
 }
 
 /// What the settings let a queue take.

@@ -5,6 +5,7 @@
 //! if there is none; when it dies, every subscriber hears [`event::ThreadEvent::Lost`] and the next `connect` starts
 //! another.
 
+pub mod access;
 pub mod ask;
 pub mod client;
 mod environment;

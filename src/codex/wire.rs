@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::access::SandboxOfThread;
 use crate::ids::{DeliveryId, ThreadId, TurnId};
 use crate::policy::{ApprovalPolicy, Sandbox};
 
@@ -13,6 +14,7 @@ use crate::policy::{ApprovalPolicy, Sandbox};
 pub(super) mod method {
     pub(in crate::codex) const INITIALIZE: &str = "initialize";
     pub(in crate::codex) const INITIALIZED: &str = "initialized";
+    pub(in crate::codex) const CONFIG_READ: &str = "config/read";
     pub(in crate::codex) const THREAD_START: &str = "thread/start";
     pub(in crate::codex) const THREAD_RESUME: &str = "thread/resume";
     pub(in crate::codex) const THREAD_UNSUBSCRIBE: &str = "thread/unsubscribe";
@@ -181,6 +183,9 @@ pub struct ThreadOpened {
     /// The model that Codex chose or was told.
     #[serde(default)]
     pub model: Option<String>,
+    /// Where its commands may write.
+    #[serde(default)]
+    pub sandbox: SandboxOfThread,
 }
 
 /// A thread.

@@ -10,7 +10,7 @@ use super::layer::Layer;
 use super::source::Source;
 
 /// The variables and the key that each sets, the weaker of two first.
-const VARIABLES: [(&str, &str); 21] = [
+const VARIABLES: [(&str, &str); 22] = [
     ("ATM_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_LEAD", "lead"),
@@ -19,6 +19,7 @@ const VARIABLES: [(&str, &str); 21] = [
     ("ATM_AGENT_MCP_FAST_MODEL", "fast_model"),
     ("ATM_AGENT_MCP_REASONING_EFFORT", "reasoning_effort"),
     ("ATM_AGENT_MCP_SANDBOX", "sandbox"),
+    ("ATM_AGENT_MCP_ALLOW_FULL_ACCESS", "allow_full_access"),
     ("ATM_AGENT_MCP_APPROVAL_POLICY", "approval_policy"),
     ("ATM_AGENT_MCP_CODEX_BIN", "codex_bin"),
     ("ATM_AGENT_MCP_ENV_REMOVE", "env_remove"),
@@ -83,6 +84,7 @@ mod tests {
             ("ATM_AGENT_MCP_FAST_MODEL", "m2", "fast_model", "m2"),
             ("ATM_AGENT_MCP_REASONING_EFFORT", "high", "reasoning_effort", "high"),
             ("ATM_AGENT_MCP_SANDBOX", "read-only", "sandbox", "read-only"),
+            ("ATM_AGENT_MCP_ALLOW_FULL_ACCESS", "1", "allow_full_access", "true"),
             ("ATM_AGENT_MCP_APPROVAL_POLICY", "never", "approval_policy", "never"),
             ("ATM_AGENT_MCP_CODEX_BIN", "codex-beta", "codex_bin", "codex-beta"),
             ("ATM_AGENT_MCP_ENV_REMOVE", "A, B_*", "env_remove", "A,B_*"),

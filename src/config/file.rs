@@ -16,20 +16,25 @@ use super::mail;
 use super::source::Source;
 
 /// Keys of 0.14, and of versions to come, that nothing reads now.
-const WITHOUT_EFFECT: [&str; 7] = [
-    "persist_threads",
-    "transport",
-    "approval_timeout_secs",
-    "approvals_to_lead",
-    "stall_secs",
-    "events",
-    "allow_full_access",
-];
+const WITHOUT_EFFECT: [&str; 6] =
+    ["persist_threads", "transport", "approval_timeout_secs", "approvals_to_lead", "stall_secs", "events"];
+
+/// Keys that a repository's file cannot set: it may come from a stranger.
+const USERS_OWN: [&str; 1] = ["allow_full_access"];
+
+/// Who has written a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Author {
+    /// The user: it is theirs, or they have named it.
+    User,
+    /// Whoever has written the repository.
+    Repository,
+}
 
 /// Reads one file. Whatever else stands in it belongs to other programs.
-pub(super) fn read(path: &Path, warnings: &mut Vec<Warning>) -> Result<Layer, ConfigError> {
+pub(super) fn read(path: &Path, author: Author, warnings: &mut Vec<Warning>) -> Result<Layer, ConfigError> {
     let text = fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
-    let file = File { path: path.into(), text: &text };
+    let file = File { path: path.into(), author, text: &text };
     let document = DeTable::parse(&text).map_err(|error| ConfigError::Toml {
         at: file.at(&error.span().unwrap_or_default()),
         problem: error.message().replace('\n', " "),
@@ -52,6 +57,7 @@ type Key<'t> = Spanned<std::borrow::Cow<'t, str>>;
 
 struct File<'a> {
     path: Arc<Path>,
+    author: Author,
     text: &'a str,
 }
 
@@ -64,6 +70,8 @@ impl File<'_> {
                 self.roles(self.as_table(key, value)?, layer, warnings)?;
             } else if name == mail::PER_AGENT {
                 self.auto_mail(self.as_table(key, value)?, layer)?;
+            } else if self.author == Author::Repository && USERS_OWN.contains(&name) {
+                warnings.push(Warning::NotARepositorys { at, key: name.to_owned() });
             } else if WITHOUT_EFFECT.contains(&name) {
                 warnings.push(Warning::WithoutEffect { at, key: name.to_owned() });
             } else if !self.check(key, layer.set(name, Given::Toml(value.get_ref()), &at, base))? {
@@ -152,6 +160,7 @@ mod tests {
     use crate::config::testing::{Place, value};
 
     const NAME: &str = "repo/.atm.toml";
+    const USERS: &str = "home/.config/atm/config.toml";
 
     /// The warnings about a file, without the directory.
     fn warnings(content: &str) -> Vec<String> {
@@ -174,13 +183,14 @@ mod tests {
              [plugins.atm-agent-mcp.per_thread_auto_mail]\nann = false\n",
         );
         let mail = "[plugins.atm-agent-mcp]\nauto_mail = false\nmail_poll_interval_ms = 250\nmax_mail_messages = 3\n\
-                    max_mail_message_length = 1_000";
+                    max_mail_message_length = 1_000\nallow_full_access = true";
         let place = place.file("home/.config/atm/config.toml", mail);
         for (key, expected, line) in [
             ("auto_mail", "false", 2),
             ("mail_poll_interval_ms", "250", 3),
             ("max_mail_messages", "3", 4),
             ("max_mail_message_length", "1000", 5),
+            ("allow_full_access", "true", 6),
         ] {
             let at = format!("{}:{line}", place.path("home/.config/atm/config.toml").display());
             assert_eq!(value(&place.load(&[]).unwrap(), key), (Some(expected.to_owned()), at), "{key}");
@@ -253,6 +263,24 @@ mod tests {
         for key in WITHOUT_EFFECT {
             let said = format!(".atm.toml:2: `{key}` is known, but without effect in this version");
             assert_eq!(warnings(&format!("[plugins.atm-agent-mcp]\n{key} = 1")), [said]);
+        }
+    }
+
+    #[test]
+    fn what_only_the_user_can_set_is_passed_over_in_a_repositorys_file_with_a_warning() {
+        for (key, word) in [("allow_full_access", "true")] {
+            let file = format!("[plugins.atm-agent-mcp]\n{key} = {word}");
+            let place = Place::new().file(NAME, &file);
+            let loaded = place.load(&[]).unwrap();
+            let said: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+            assert!(said[0].contains(&format!(".atm.toml:2: `{key}` is passed over")), "{said:?}");
+            assert_eq!((said.len(), value(&loaded, key).1.as_str()), (1, "default"));
+            // Named by the user, or their own, it holds.
+            for loaded in [place.load(&["--config", ".atm.toml"]), Place::new().file(USERS, &file).load(&[])] {
+                let loaded = loaded.unwrap();
+                assert_eq!((loaded.warnings.len(), value(&loaded, key).0.is_some()), (0, true), "{key}");
+                assert_ne!(value(&loaded, key).1, "default");
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use super::mail::MailLayer;
 use super::source::{Source, Sourced};
 
 /// The keys of `[plugins.atm-agent-mcp]` that are values.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 19] = [
     "codex_bin",
     "env_remove",
     "identity",
@@ -21,6 +21,7 @@ pub(super) const KEYS: [&str; 18] = [
     "fast_model",
     "reasoning_effort",
     "sandbox",
+    "allow_full_access",
     "approval_policy",
     "subagents",
     "request_timeout_secs",
@@ -110,6 +111,7 @@ pub(super) struct Layer {
     pub(super) identity: Option<Sourced<AgentName>>,
     pub(super) role: Option<Sourced<String>>,
     pub(super) fast_model: Option<Sourced<String>>,
+    pub(super) allow_full_access: Option<Sourced<bool>>,
     pub(super) subagents: Option<Sourced<bool>>,
     pub(super) request_timeout_secs: Option<Sourced<u64>>,
     pub(super) max_concurrent_threads: Option<Sourced<u64>>,
@@ -133,6 +135,7 @@ impl Layer {
             "identity" => self.identity = Some(at.of(given.parsed(AgentName::parse)?)),
             "role" => self.role = Some(at.of(given.text()?.to_owned())),
             "fast_model" => self.fast_model = Some(at.of(given.text()?.to_owned())),
+            "allow_full_access" => self.allow_full_access = Some(at.of(given.boolean()?)),
             "subagents" => self.subagents = Some(at.of(given.boolean()?)),
             "request_timeout_secs" => self.request_timeout_secs = Some(at.of(given.number(0..=TIMEOUT_MAX_SECS)?)),
             "max_concurrent_threads" => self.max_concurrent_threads = Some(at.of(given.number(1..=10_000)?)),
@@ -161,6 +164,7 @@ impl Layer {
             identity: self.identity.or(weaker.identity),
             role: self.role.or(weaker.role),
             fast_model: self.fast_model.or(weaker.fast_model),
+            allow_full_access: self.allow_full_access.or(weaker.allow_full_access),
             subagents: self.subagents.or(weaker.subagents),
             request_timeout_secs: self.request_timeout_secs.or(weaker.request_timeout_secs),
             max_concurrent_threads: self.max_concurrent_threads.or(weaker.max_concurrent_threads),

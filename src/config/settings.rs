@@ -33,6 +33,8 @@ pub struct Settings {
     pub identity: Option<AgentName>,
     /// The role of new agents that are given none; it is one of the known roles.
     pub role: Option<String>,
+    /// Whether agents may have the sandbox `danger-full-access`.
+    pub allow_full_access: bool,
     /// Whether Codex's own multi-agent tools are switched on; `false` says nothing to Codex.
     pub subagents: bool,
     /// How long a call may take; `None` is for ever.
@@ -108,11 +110,14 @@ impl Settings {
             .ok_or_else(|| UnknownRole { role: name.to_owned(), known: self.roles.keys().cloned().collect() })
     }
 
-    /// The retired words among what holds, each once.
+    /// The retired words among what holds, and the sandboxes that no agent will have, each once.
     pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
-        let policies =
-            self.roles.values().chain([&self.general]).filter_map(|choices| choices.approval_policy.as_ref());
-        policies.filter(|set| set.value.retired).map(|set| Warning::RetiredPolicy { at: set.source.clone() })
+        let all = || self.roles.values().chain([&self.general]);
+        let policies = all().filter_map(|choices| choices.approval_policy.as_ref()).filter(|set| set.value.retired);
+        let is_refused = |sandbox: Sandbox| sandbox == Sandbox::DangerFullAccess && !self.allow_full_access;
+        let sandboxes = all().filter_map(|choices| choices.sandbox.as_ref()).filter(move |set| is_refused(set.value));
+        let policies = policies.map(|set| Warning::RetiredPolicy { at: set.source.clone() });
+        policies.chain(sandboxes.map(|set| Warning::NoFullAccess { at: set.source.clone() }))
     }
 }
 
@@ -135,6 +140,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         Source::Default.of(AgentName::parse(LEAD).expect("the default lead keeps the rule of names"))
     });
     let subagents = layer.subagents.unwrap_or(Source::Default.of(false));
+    let full_access = layer.allow_full_access.unwrap_or(Source::Default.of(false));
     let timeout = layer.request_timeout_secs.unwrap_or(Source::Default.of(0));
     let threads = layer.max_concurrent_threads.unwrap_or(Source::Default.of(MAX_CONCURRENT_THREADS));
     let ttl = layer.queue_ttl_secs.unwrap_or(Source::Default.of(QUEUE_TTL_SECS));
@@ -148,6 +154,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         Listed::maybe("identity", &layer.identity, AgentName::to_string),
         Listed::maybe("role", &layer.role, String::clone),
         Listed::maybe("fast_model", &layer.fast_model, String::clone),
+        Listed::set("allow_full_access", &full_access),
         Listed::set("subagents", &subagents),
         Listed::set("request_timeout_secs", &timeout),
         Listed::set("max_concurrent_threads", &threads),
@@ -160,7 +167,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         Listed::maybe("extra_instructions_file", &layer.extra_instructions_file, path),
     ];
     let (mail, listed) = layer.mail.settle();
-    listing.splice(11..11, listed);
+    listing.splice(12..12, listed);
     let role_source = layer.role.as_ref().map(|set| set.source.clone());
     let settings = Settings {
         team_is_named: !matches!(team.source, Source::RepositoryName | Source::Default),
@@ -168,6 +175,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         lead: lead.value,
         identity: layer.identity.map(|set| set.value),
         role: layer.role.map(|set| set.value),
+        allow_full_access: full_access.value,
         subagents: subagents.value,
         request_timeout: unless_zero(timeout.value),
         max_concurrent_threads: number(threads.value),
@@ -322,6 +330,17 @@ mod tests {
         assert_eq!(note(Some("review")).as_ref(), Some(&said[0]));
         assert_eq!(note(None).as_ref(), Some(&said[1]));
         assert_eq!(Place::new().load(&[]).unwrap().settings.for_role(None).unwrap().note, None);
+    }
+
+    #[test]
+    fn a_sandbox_that_agents_may_not_have_is_warned_of_where_it_stands() {
+        let file = "[plugins.atm-agent-mcp.roles.free]\nsandbox = 'danger-full-access'";
+        let place = Place::new().file("repo/.atm.toml", file);
+        let said: Vec<_> = place.load(&[]).unwrap().warnings.iter().map(ToString::to_string).collect();
+        assert!(said.len() == 1 && said[0].contains(".atm.toml:2: the sandbox danger-full-access is not"), "{said:?}");
+        assert_eq!(place.load(&["--allow-full-access"]).unwrap().warnings, []);
+        let said = Place::new().load(&["--sandbox", "danger-full-access"]).unwrap().warnings[0].to_string();
+        assert!(said.starts_with("flag --sandbox: "), "{said}");
     }
 
     #[test]

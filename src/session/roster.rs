@@ -15,12 +15,11 @@ use super::identity::Lock;
 use super::kept::Kept;
 use super::record::Record;
 use super::rules::Rules;
+use super::setup::Setup;
 use super::state::State;
-use super::toolbox::Toolbox;
 use super::who::{RosterError, Who};
 use crate::codex::wire::{ThreadOptions, Turn};
 use crate::codex::{Client, Codex, CodexError};
-use crate::home::TeamDir;
 use crate::ids::{AgentId, AgentName, Team, ThreadId};
 
 /// How many names are tried for an agent without one of its own.
@@ -35,23 +34,6 @@ pub struct NewAgent {
     pub role: Option<String>,
     /// What its thread is opened with.
     pub options: ThreadOptions,
-}
-
-/// What the roster is made of.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// The team.
-    pub team: Team,
-    /// Where its files are.
-    pub dir: TeamDir,
-    /// What the client is called in it.
-    pub lead: AgentName,
-    /// What agents without a name of their own are called.
-    pub default_name: AgentName,
-    /// How many may be live.
-    pub limit: usize,
-    /// The tools that its agents have from us, if there are any.
-    pub tools: Option<Arc<dyn Toolbox>>,
 }
 
 /// The agents of one server.
@@ -120,6 +102,7 @@ impl Roster {
 
     /// Starts a new agent.
     pub fn start(&self, new: NewAgent) -> Result<Handle, RosterError> {
+        self.setup.full_access.check(&new.options)?;
         if let Some(name) = new.identity.as_ref().filter(|name| self.is_the_leads(name)) {
             let holder = "the lead of the team".to_owned();
             return Err(RosterError::NameTaken { name: name.clone(), holder });
@@ -155,6 +138,7 @@ impl Roster {
         let mut record = self.record(agent)?.ok_or_else(not_found)?;
         change(&mut record);
         record.closed = false;
+        self.setup.full_access.check(&record.options)?;
         if !record.cwd().is_dir() {
             let path = record.cwd().to_owned();
             return Err(RosterError::NoDirectory { identity: record.identity, agent: record.agent_id, path });
@@ -363,7 +347,7 @@ impl Roster {
         let actor = Actor {
             rules,
             codex: self.codex.clone(),
-            kept: Kept::new(record, self.setup.dir.clone(), self.setup.lead.clone()),
+            kept: Kept::new(record, &self.setup),
             _owner: owner,
             toolbox: self.setup.tools.clone(),
             tool_calls: ToolCalls::default(),

@@ -18,6 +18,7 @@ macro_rules! on_each_codex {
     };
 }
 
+mod access;
 mod attach;
 mod background;
 mod cancel;

@@ -10,7 +10,7 @@ use atm_agent_mcp::home::Home;
 use atm_agent_mcp::ids::{AgentName, Team};
 use atm_agent_mcp::policy::ApprovalPolicy;
 use atm_agent_mcp::session::{
-    End, Handle, McpServer, NewAgent, Outcome, Roster, Setup, Stop, ThreadOptions, Toolbox, Who,
+    End, FullAccess, Handle, McpServer, NewAgent, Outcome, Roster, Setup, Stop, ThreadOptions, Toolbox, Who,
 };
 use serde_json::json;
 
@@ -58,6 +58,7 @@ impl Agents {
             lead: name("team-lead"),
             default_name: name("codex"),
             limit: 10,
+            full_access: FullAccess::Allowed,
             tools: tools.map(|tools| tools as Arc<dyn Toolbox>),
         };
         let roster = Roster::new(setup, codex.clone());

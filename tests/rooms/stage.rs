@@ -13,7 +13,7 @@ use atm_agent_mcp::mail::{Teams, TeamsSetup};
 use atm_agent_mcp::mcp::{Door, Server};
 use atm_agent_mcp::queue::{Limits, Queues};
 use atm_agent_mcp::rpc::Connection;
-use atm_agent_mcp::session::{Roster, Setup, Toolbox};
+use atm_agent_mcp::session::{FullAccess, Roster, Setup, Toolbox};
 use atm_agent_mcp::tools::{AgentTools, Office};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
@@ -83,6 +83,7 @@ impl Stage {
             lead: settings.lead.clone(),
             default_name: AgentName::parse("codex").unwrap(),
             limit: settings.max_concurrent_threads,
+            full_access: FullAccess::Allowed,
             tools: tools(&office),
         };
         let roster = Arc::new(Roster::new(setup, Arc::new(Codex::joined_to(ours, launch))));
