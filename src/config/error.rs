@@ -105,4 +105,14 @@ pub enum Warning {
         /// The key.
         key: String,
     },
+    /// A file outside of the repository that names it.
+    #[error("{at}: `{key}` is passed over: {} is not in the repository", path.display())]
+    OutsideRepository {
+        /// Where it stands.
+        at: Source,
+        /// The key.
+        key: String,
+        /// The file.
+        path: PathBuf,
+    },
 }

@@ -82,14 +82,14 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
 }
 
 /// The files to read, strongest first, each once, and who has written them. One that `--config` names has to be there.
-fn files(sources: &Sources<'_>, cwd: &Path, repository: Option<&Repository>) -> Vec<(PathBuf, Author)> {
+fn files<'a>(sources: &Sources<'_>, cwd: &'a Path, repository: Option<&'a Repository>) -> Vec<(PathBuf, Author<'a>)> {
     let top = repository.map_or(cwd, Repository::root);
     let within = cwd.ancestors().take_while(|dir| dir.starts_with(top));
     let named = sources.flags.config.iter().map(|path| (cwd.join(path), Author::User));
     let found = within.map(|dir| dir.join(REPOSITORY_FILE)).find(|path| path.exists());
-    let found = found.map(|path| (path, Author::Repository));
+    let found = found.map(|path| (path, Author::Repository { root: top }));
     let user = Some(sources.home.config_file()).filter(|path| path.exists()).map(|path| (path, Author::User));
-    let mut files: Vec<(PathBuf, Author)> = Vec::new();
+    let mut files: Vec<(PathBuf, Author<'_>)> = Vec::new();
     for (path, author) in named.chain(found).chain(user) {
         if !files.iter().any(|(known, _)| *known == path) {
             files.push((path, author));
