@@ -75,6 +75,13 @@ mod tests {
     }
 
     #[test]
+    fn the_documents_list_what_codex_never_gets() {
+        let documents = include_str!("../../docs/security.md");
+        let missing: Vec<_> = NEVER.iter().filter(|name| !documents.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
     fn what_is_the_users_own_stays_and_can_be_taken_out_by_name() {
         let own =
             ["PATH", "HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "MY_ATM_KEY"];

@@ -7,6 +7,7 @@ use crate::stage::{Scene, Stage};
 on_each_codex! {
     full_access_that_the_user_has_set_in_codex_itself_holds,
     a_repositorys_codex_settings_take_no_sandbox_away,
+    an_agents_commands_reach_neither_codexs_socket_nor_our_files,
 }
 
 const FULL: &str = "sandbox_mode = \"danger-full-access\"\n";
@@ -53,5 +54,26 @@ async fn a_repositorys_codex_settings_take_no_sandbox_away(stage: Stage) {
     let server = scene.serve(&["--allow-full-access"]).await;
     server.call("codex", json!({"prompt": WRITE})).await.good();
     assert!(scene.home().join("written").exists());
+    scene.end(server).await;
+}
+
+/// Over its socket anybody could start a thread without a sandbox. (With `network_access` 0.144.6 lets commands reach it,
+/// 0.169.0 does not.)
+async fn an_agents_commands_reach_neither_codexs_socket_nor_our_files(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    let ana = json!({"identity": "ana", "prompt": "SAY one", "sandbox": "workspace-write", "approval-policy": "never"});
+    server.call("codex", ana).await.good();
+    let socket = server.codex().await.socket;
+    let script = "const s = require(\"net\").connect(process.argv[1]); \
+                  const say = (word) => { console.log(word); process.exit(); }; \
+                  s.on(\"connect\", () => say(\"connected\")).on(\"error\", (e) => say(`refused: ${e.code}`))";
+    let connect = format!("RUN node -e '{script}' '{}'", socket.display());
+    let told = server.call("codex-reply", json!({"identity": "ana", "prompt": connect})).await.good();
+    assert!(told.content().contains("refused: EPERM"), "{told:?}");
+    let agents = scene.home().join(".config/atm/agent-sessions/tests/agents");
+    let write = format!("RUN touch '{}' || echo refused", agents.join("x").display());
+    let told = server.call("codex-reply", json!({"identity": "ana", "prompt": write})).await.good();
+    assert!(told.content().contains("refused") && !agents.join("x").exists(), "{told:?}");
     scene.end(server).await;
 }
