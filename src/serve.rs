@@ -8,7 +8,7 @@ use rmcp::RoleServer;
 use rmcp::service::{ServerInitializeError, Service, serve_server};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::codex::{Codex, Launch, run_dir};
+use crate::codex::{Codex, Environment, Launch, run_dir};
 use crate::config::Settings;
 pub use crate::courier::InboxSocket;
 use crate::courier::{Courier, Desk, MailRules};
@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::mail::{Teams, TeamsSetup};
 use crate::mcp::{AgentServer, Door, Server};
 use crate::queue::{Limits, Queues};
-use crate::session::{Caller, Found, McpServer, Record, Roster, RosterError, Setup, Who};
+use crate::session::{Caller, Found, FullAccess, McpServer, Record, Roster, RosterError, Setup, Who};
 use crate::tools::{AgentTools, Office};
 
 /// How long Codex may take to start and answer: a tool call says within 15 s that it does not.
@@ -73,7 +73,9 @@ impl Serve {
     {
         let Serve { settings, home, own_directory, resume, claude_session, inbox_socket } = self;
         let program = settings.codex_bin.clone();
-        let codex = Arc::new(Codex::new(Launch { program, home: home.clone(), deadline: START_DEADLINE }));
+        let environment = Environment::without(settings.env_remove.clone());
+        let launch = Launch { program, environment, home: home.clone(), deadline: START_DEADLINE };
+        let codex = Arc::new(Codex::new(launch));
         let dir = home.team(&settings.team);
         let agent_tools = agent_tools(&home, &settings, claude_session.as_deref());
         let teams = teams(&home, &settings, own_directory.clone(), claude_session);
@@ -85,6 +87,7 @@ impl Serve {
             lead: settings.lead.clone(),
             default_name: settings.identity.clone().unwrap_or_else(default_name),
             limit: settings.max_concurrent_threads,
+            full_access: full_access(&home, &settings),
             tools: Some(Arc::new(AgentTools::new(office.clone(), agent_tools))),
             approval_timeout: settings.trust.approval_timeout,
         };
@@ -120,6 +123,10 @@ impl Serve {
         codex.shutdown().await;
         served
     }
+}
+
+fn full_access(home: &Home, settings: &Settings) -> FullAccess {
+    if settings.allow_full_access { FullAccess::Allowed } else { FullAccess::Refused { settings: home.config_file() } }
 }
 
 /// What the settings let a queue take.

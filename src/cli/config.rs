@@ -4,6 +4,7 @@ use crate::cli::error::CliError;
 use crate::cli::output;
 use crate::cli::place::Place;
 use crate::config::{Listed, ServeFlags};
+use crate::plain::on_one_line;
 
 /// Show every setting and where its value comes from
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,8 @@ fn table(listing: &[Listed]) -> String {
     let width = listing.iter().map(|listed| listed.key.len()).max().unwrap_or(0);
     let values: Vec<&str> = listing.iter().map(|l| l.value.as_deref().unwrap_or("(not set)")).collect();
     let value_width = values.iter().map(|value| value.len()).max().unwrap_or(0).min(40);
-    let rows = listing.iter().zip(values);
-    rows.map(|(listed, value)| format!("{:width$}  {value:value_width$}  {}\n", listed.key, listed.source)).collect()
+    let row = |(listed, value): (&Listed, &str)| {
+        on_one_line(&format!("{:width$}  {value:value_width$}  {}", listed.key, listed.source)) + "\n"
+    };
+    listing.iter().zip(values).map(row).collect()
 }

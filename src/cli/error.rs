@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::queue::QueueFailure;
 use crate::config::ConfigError;
+use crate::plain::on_one_line;
 use crate::queue::QueueError;
 use crate::serve::ServeError;
 
@@ -77,7 +78,9 @@ impl CliError {
 
     /// Tells the person at the terminal.
     pub(super) fn report(&self) -> ExitCode {
-        eprintln!("Error: {self}");
+        // What others say in it has no lines of its own that could pose as ours.
+        let lines: Vec<String> = self.to_string().lines().map(on_one_line).collect();
+        eprintln!("Error: {}", lines.join("\n  "));
         if let Some(hint) = self.hint() {
             eprintln!("Hint: {hint}");
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::error::CliError;
 use crate::config::{self, Loaded, ServeFlags};
 use crate::home::Home;
+use crate::plain::on_one_line;
 
 /// The place of a command.
 pub(super) struct Place {
@@ -26,7 +27,7 @@ impl Place {
     /// Tells the person at the terminal what in the settings does not do what its writer may think.
     pub(super) fn warn(&self) {
         for warning in &self.loaded.warnings {
-            eprintln!("Warning: {warning}");
+            eprintln!("Warning: {}", on_one_line(&warning.to_string()));
         }
     }
 }

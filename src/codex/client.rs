@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::access::{ConfigRead, OwnConfig};
 use super::threads::{Subscription, Threads};
 use super::tools::{ThreadStart, Tools};
 use super::wire::{self, Item, ThreadOpened, ThreadOptions, Turn, method};
@@ -65,6 +66,12 @@ impl Client {
     pub async fn thread_resume(&self, thread: &ThreadId, options: &ThreadOptions) -> Result<ThreadOpened, CodexError> {
         let params = wire::ThreadResume { thread_id: thread, exclude_turns: true, options };
         self.call(method::THREAD_RESUME, &params).await
+    }
+
+    /// Whether the user's own Codex gives full access to agents that work there, and no file of a repository does.
+    pub async fn gives_full_access(&self, cwd: Option<&str>) -> Result<bool, CodexError> {
+        let params = ConfigRead { cwd, include_layers: false };
+        self.call::<OwnConfig>(method::CONFIG_READ, &params).await.map(|own| own.gives_full_access())
     }
 
     /// Asks for no more events of a thread, unless somebody else has subscribed to it in the meantime.

@@ -174,13 +174,13 @@ async fn open(program: &Path, run: &RunDir, until: Instant, launch: &Launch) -> 
     let mut listen = OsString::from("unix://");
     listen.push(&socket);
     let args = ["app-server".into(), "--listen".into(), listen];
-    let mut process = start(program, &args, run, false)?;
+    let mut process = start(program, &args, launch, run, false)?;
     let connected = tokio::select! {
         connected = connect(&socket) => connected,
         how = process.ended() => {
             if process.last_words().mention("--listen") {
                 say_once("this Codex does not listen on a socket: it is spoken to over its pipes, and nobody can attach");
-                return open_pipes(program, run);
+                return open_pipes(program, run, launch);
             }
             return Err(StartError::Died { program: program.to_owned(), how });
         }
@@ -197,9 +197,9 @@ async fn open(program: &Path, run: &RunDir, until: Instant, launch: &Launch) -> 
 }
 
 #[cfg(not(unix))]
-async fn open(program: &Path, run: &RunDir, _: Instant, _: &Launch) -> Result<Open, StartError> {
+async fn open(program: &Path, run: &RunDir, _: Instant, launch: &Launch) -> Result<Open, StartError> {
     say_once("on this system Codex is spoken to over its pipes, and nobody can attach");
-    open_pipes(program, run)
+    open_pipes(program, run, launch)
 }
 
 #[cfg(unix)]
@@ -212,8 +212,8 @@ async fn connect(socket: &Path) -> Result<Connection, Box<tokio_tungstenite::tun
     }
 }
 
-fn open_pipes(program: &Path, run: &RunDir) -> Result<Open, StartError> {
-    let mut process = start(program, &["app-server".into()], run, true)?;
+fn open_pipes(program: &Path, run: &RunDir, launch: &Launch) -> Result<Open, StartError> {
+    let mut process = start(program, &["app-server".into()], launch, run, true)?;
     let no_pipes = || std::io::Error::other("it has no pipes");
     let (stdout, stdin) =
         process.pipes().ok_or_else(|| StartError::NotRunnable { program: program.to_owned(), source: no_pipes() })?;
@@ -221,7 +221,7 @@ fn open_pipes(program: &Path, run: &RunDir) -> Result<Open, StartError> {
     Ok(Open { process, connection, transport: Transport::Pipes, socket: None })
 }
 
-fn start(program: &Path, args: &[OsString], run: &RunDir, piped: bool) -> Result<Process, StartError> {
-    Process::start(program, args, run, piped)
+fn start(program: &Path, args: &[OsString], launch: &Launch, run: &RunDir, piped: bool) -> Result<Process, StartError> {
+    Process::start(program, args, &launch.environment, run, piped)
         .map_err(|source| StartError::NotRunnable { program: program.to_owned(), source })
 }

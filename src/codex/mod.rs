@@ -5,9 +5,12 @@
 //! if there is none; when it dies, every subscriber hears [`event::ThreadEvent::Lost`] and the next `connect` starts
 //! another.
 
+pub mod access;
 pub mod ask;
 pub mod client;
+mod environment;
 pub mod event;
+mod item;
 mod launch;
 mod notes;
 pub mod process;
@@ -27,6 +30,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use client::Client;
+pub use environment::Environment;
 use program::{OLDEST, Version};
 pub use threads::Subscription;
 
@@ -167,6 +171,8 @@ pub struct ServerInfo {
 pub struct Launch {
     /// A path or a name; `codex` on PATH when there is none.
     pub program: Option<PathBuf>,
+    /// What it gets of our environment.
+    pub environment: Environment,
     /// For the run directory.
     pub home: Home,
     /// How long it may take to answer.

@@ -10,7 +10,7 @@ use super::layer::Layer;
 use super::source::Source;
 
 /// The variables and the key that each sets, the weaker of two first.
-const VARIABLES: [(&str, &str); 26] = [
+const VARIABLES: [(&str, &str); 28] = [
     ("ATM_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_IDENTITY", "identity"),
     ("ATM_AGENT_MCP_LEAD", "lead"),
@@ -19,8 +19,10 @@ const VARIABLES: [(&str, &str); 26] = [
     ("ATM_AGENT_MCP_FAST_MODEL", "fast_model"),
     ("ATM_AGENT_MCP_REASONING_EFFORT", "reasoning_effort"),
     ("ATM_AGENT_MCP_SANDBOX", "sandbox"),
+    ("ATM_AGENT_MCP_ALLOW_FULL_ACCESS", "allow_full_access"),
     ("ATM_AGENT_MCP_APPROVAL_POLICY", "approval_policy"),
     ("ATM_AGENT_MCP_CODEX_BIN", "codex_bin"),
+    ("ATM_AGENT_MCP_ENV_REMOVE", "env_remove"),
     ("ATM_AGENT_MCP_REQUEST_TIMEOUT_SECS", "request_timeout_secs"),
     ("ATM_AGENT_MCP_MAX_CONCURRENT_THREADS", "max_concurrent_threads"),
     ("ATM_AGENT_MCP_QUEUE_TTL_SECS", "queue_ttl_secs"),
@@ -88,8 +90,10 @@ mod tests {
             ("ATM_AGENT_MCP_FAST_MODEL", "m2", "fast_model", "m2"),
             ("ATM_AGENT_MCP_REASONING_EFFORT", "high", "reasoning_effort", "high"),
             ("ATM_AGENT_MCP_SANDBOX", "read-only", "sandbox", "read-only"),
+            ("ATM_AGENT_MCP_ALLOW_FULL_ACCESS", "1", "allow_full_access", "true"),
             ("ATM_AGENT_MCP_APPROVAL_POLICY", "never", "approval_policy", "never"),
             ("ATM_AGENT_MCP_CODEX_BIN", "codex-beta", "codex_bin", "codex-beta"),
+            ("ATM_AGENT_MCP_ENV_REMOVE", "A, B_*", "env_remove", "A,B_*"),
             ("ATM_AGENT_MCP_REQUEST_TIMEOUT_SECS", "60", "request_timeout_secs", "60"),
             ("ATM_AGENT_MCP_MAX_CONCURRENT_THREADS", "3", "max_concurrent_threads", "3"),
             ("ATM_AGENT_MCP_QUEUE_TTL_SECS", "0", "queue_ttl_secs", "0"),
@@ -142,6 +146,7 @@ mod tests {
             ("ATM_AGENT_MCP_QUEUE_TTL_SECS", "10m", "a whole number from 0 to 31536000, found \"10m\""),
             ("ATM_AGENT_MCP_QUEUE_MAX_ENTRIES", "0", "a whole number from 1 to 1000000, found \"0\""),
             ("ATM_AGENT_MCP_QUEUE_MAX_BYTES", "1048577", "a whole number from 1 to 1048576, found \"1048577\""),
+            ("ATM_AGENT_MCP_ENV_REMOVE", "A,*", "\"*\" names no variables: use NAME, or BEGINNING*"),
             ("ATM_AGENT_MCP_SUBAGENTS", "maybe", "true or false, found \"maybe\""),
             ("ATM_AGENT_MCP_ROLE", "ghost", "there are no roles"),
         ] {

@@ -88,4 +88,31 @@ pub enum Warning {
         /// Where it stands.
         at: Source,
     },
+    /// A sandbox that agents may not have.
+    #[error(
+        "{at}: the sandbox danger-full-access is not allowed: agents that would get it are refused. The user can set \
+         allow_full_access = true (not in a repository's .atm.toml)"
+    )]
+    NoFullAccess {
+        /// Where it stands.
+        at: Source,
+    },
+    /// A key in a repository's file that only the user can set.
+    #[error("{at}: `{key}` is passed over: only the user's own file, the environment and flags can set it")]
+    NotARepositorys {
+        /// Where it stands.
+        at: Source,
+        /// The key.
+        key: String,
+    },
+    /// A file outside of the repository that names it.
+    #[error("{at}: `{key}` is passed over: {} is not in the repository", path.display())]
+    OutsideRepository {
+        /// Where it stands.
+        at: Source,
+        /// The key.
+        key: String,
+        /// The file.
+        path: PathBuf,
+    },
 }

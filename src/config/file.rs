@@ -1,7 +1,7 @@
 //! The settings that a TOML file sets: `[plugins.atm-agent-mcp]`, and of `[core]` what is ours.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -17,12 +17,29 @@ use super::source::Source;
 use super::trust;
 
 /// Keys of 0.14, and of versions to come, that nothing reads now.
-const WITHOUT_EFFECT: [&str; 3] = ["persist_threads", "transport", "allow_full_access"];
+const WITHOUT_EFFECT: [&str; 2] = ["persist_threads", "transport"];
+
+/// Keys that a repository's file cannot set: it may come from a stranger.
+const USERS_OWN: [&str; 3] = ["allow_full_access", "codex_bin", "env_remove"];
+/// Keys whose files a repository can name only within itself: what stands in them is shown to a model.
+const FILES: [&str; 2] = ["base_prompt_file", "extra_instructions_file"];
+
+/// Who has written a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Author<'a> {
+    /// The user: it is theirs, or they have named it.
+    User,
+    /// Whoever has written the repository.
+    Repository {
+        /// Its directory.
+        root: &'a Path,
+    },
+}
 
 /// Reads one file. Whatever else stands in it belongs to other programs.
-pub(super) fn read(path: &Path, warnings: &mut Vec<Warning>) -> Result<Layer, ConfigError> {
+pub(super) fn read(path: &Path, author: Author<'_>, warnings: &mut Vec<Warning>) -> Result<Layer, ConfigError> {
     let text = fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
-    let file = File { path: path.into(), text: &text };
+    let file = File { path: path.into(), author, text: &text };
     let document = DeTable::parse(&text).map_err(|error| ConfigError::Toml {
         at: file.at(&error.span().unwrap_or_default()),
         problem: error.message().replace('\n', " "),
@@ -45,18 +62,21 @@ type Key<'t> = Spanned<std::borrow::Cow<'t, str>>;
 
 struct File<'a> {
     path: Arc<Path>,
+    author: Author<'a>,
     text: &'a str,
 }
 
 impl File<'_> {
     fn plugin(&self, table: &DeTable<'_>, layer: &mut Layer, warnings: &mut Vec<Warning>) -> Result<(), ConfigError> {
-        let base = self.path.parent().unwrap_or(Path::new(""));
+        let base = self.base();
         for (key, value) in table {
             let (name, at) = (key.get_ref().as_ref(), self.at(&key.span()));
             if name == "roles" {
                 self.roles(self.as_table(key, value)?, layer, warnings)?;
             } else if name == mail::PER_AGENT {
                 self.auto_mail(self.as_table(key, value)?, layer)?;
+            } else if let Some(warning) = self.passed_over(name, value.get_ref(), &at) {
+                warnings.push(warning);
             } else if WITHOUT_EFFECT.contains(&name) {
                 warnings.push(Warning::WithoutEffect { at, key: name.to_owned() });
             } else if !self.check(key, layer.set(name, Given::Toml(value.get_ref()), &at, base))? {
@@ -70,6 +90,22 @@ impl File<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Why a value does not count that is not its author's to set.
+    fn passed_over(&self, name: &str, value: &DeValue<'_>, at: &Source) -> Option<Warning> {
+        let Author::Repository { root } = self.author else { return None };
+        let (at, key) = (at.clone(), name.to_owned());
+        if USERS_OWN.contains(&name) {
+            return Some(Warning::NotARepositorys { at, key });
+        }
+        let path = self.base().join(value.as_str().filter(|_| FILES.contains(&name))?);
+        (!lies_in(root, &path)).then_some(Warning::OutsideRepository { at, key, path })
+    }
+
+    /// Where its relative paths begin.
+    fn base(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
     }
 
     fn roles(&self, roles: &DeTable<'_>, layer: &mut Layer, warnings: &mut Vec<Warning>) -> Result<(), ConfigError> {
@@ -133,6 +169,14 @@ impl File<'_> {
     }
 }
 
+/// Whether a path leads into a directory, links followed; of one that leads nowhere yet, whether it is written so.
+fn lies_in(root: &Path, path: &Path) -> bool {
+    match (root.canonicalize(), path.canonicalize()) {
+        (Ok(root), Ok(path)) => path.starts_with(root),
+        _ => path.starts_with(root) && !path.components().any(|part| part == Component::ParentDir),
+    }
+}
+
 /// The known key within a third of the letters of `name`, rustc's own measure.
 fn nearest(name: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
     let far = name.chars().count().max(3) / 3;
@@ -150,6 +194,7 @@ mod tests {
     use crate::config::testing::{Place, value};
 
     const NAME: &str = "repo/.atm.toml";
+    const USERS: &str = "home/.config/atm/config.toml";
 
     /// The warnings about a file, without the directory.
     fn warnings(content: &str) -> Vec<String> {
@@ -162,17 +207,19 @@ mod tests {
     fn every_key_sets_its_value_and_knows_its_line() {
         let place = Place::new().file(
             NAME,
-            "[core]\ndefault_team = 'red'\n[plugins.atm-agent-mcp]\ncodex_bin = 'codex'\nidentity = 'ann'\n\
+            "[core]\ndefault_team = 'red'\n[plugins.atm-agent-mcp]\n\nidentity = 'ann'\n\
              lead = 'boss'\nrole = 'r'\nmodel = 'm'\nfast_model = 'f'\nreasoning_effort = 'high'\n\
              sandbox = 'read-only'\napproval_policy = 'never'\nsubagents = true\nrequest_timeout_secs = 1_0\n\
-             queue_ttl_secs = 60\nqueue_max_entries = 5\nqueue_max_bytes = 4_096\nmax_concurrent_threads = 0x10\nbase_prompt_file = 'base.md'\nextra_instructions_file = '/extra.md'\n\
+             queue_ttl_secs = 60\nqueue_max_entries = 5\nqueue_max_bytes = 4_096\nmax_concurrent_threads = 0x10\nbase_prompt_file = 'base.md'\nextra_instructions_file = 'extra.md'\n\
+             \n\
              [plugins.atm-agent-mcp.roles]\nr.model = 'rm'\nr.sandbox = 'workspace-write'\n\
              r.approval_policy = 'untrusted'\nr.reasoning_effort = 'low'\n\
              [plugins.atm-agent-mcp.per_thread_auto_mail]\nann = false\n",
         );
         let mail = "[plugins.atm-agent-mcp]\nauto_mail = false\nmail_poll_interval_ms = 250\nmax_mail_messages = 3\n\
                     max_mail_message_length = 1_000\napproval_timeout_secs = 9\napprovals_to_lead = true\n\
-                    stall_secs = 8\nshutdown_grace_secs = 2\nevents = 'off'\ninbox_socket = true";
+                    stall_secs = 8\nshutdown_grace_secs = 2\nevents = 'off'\ninbox_socket = true\n\
+                    allow_full_access = true\ncodex_bin = 'codex'\nenv_remove = ['KEY', 'AWS_*']";
         let place = place.file("home/.config/atm/config.toml", mail);
         for (key, expected, line) in [
             ("auto_mail", "false", 2),
@@ -185,27 +232,29 @@ mod tests {
             ("shutdown_grace_secs", "2", 9),
             ("events", "off", 10),
             ("inbox_socket", "true", 11),
+            ("allow_full_access", "true", 12),
+            ("codex_bin", "codex", 13),
+            ("env_remove", "KEY,AWS_*", 14),
         ] {
             let at = format!("{}:{line}", place.path("home/.config/atm/config.toml").display());
             assert_eq!(value(&place.load(&[]).unwrap(), key), (Some(expected.to_owned()), at), "{key}");
         }
         assert_eq!(
             value(&place.load(&[]).unwrap(), "per_thread_auto_mail.ann"),
-            (Some("false".to_owned()), format!("{}:27", place.path(NAME).display())),
+            (Some("false".to_owned()), format!("{}:28", place.path(NAME).display())),
         );
         let loaded = place.load(&[]).unwrap();
-        let base = place.path("repo/base.md").display().to_string();
+        let [base, extra] = ["base", "extra"].map(|name| place.path(&format!("repo/{name}.md")).display().to_string());
         for (key, expected, line) in [
             ("team", "red", 2),
-            ("codex_bin", "codex", 4),
             ("identity", "ann", 5),
             ("lead", "boss", 6),
             ("role", "r", 7),
             ("fast_model", "f", 9),
-            ("model", "rm", 22),
-            ("sandbox", "workspace-write", 23),
-            ("approval_policy", "untrusted", 24),
-            ("reasoning_effort", "low", 25),
+            ("model", "rm", 23),
+            ("sandbox", "workspace-write", 24),
+            ("approval_policy", "untrusted", 25),
+            ("reasoning_effort", "low", 26),
             ("subagents", "true", 13),
             ("request_timeout_secs", "10", 14),
             ("queue_ttl_secs", "60", 15),
@@ -213,8 +262,8 @@ mod tests {
             ("queue_max_bytes", "4096", 17),
             ("max_concurrent_threads", "16", 18),
             ("base_prompt_file", &base, 19),
-            ("extra_instructions_file", "/extra.md", 20),
-            ("roles.r.model", "rm", 22),
+            ("extra_instructions_file", &extra, 20),
+            ("roles.r.model", "rm", 23),
         ] {
             let at = format!("{}:{line}", place.path(NAME).display());
             assert_eq!(value(&loaded, key), (Some(expected.to_owned()), at), "{key}");
@@ -232,9 +281,10 @@ mod tests {
     fn paths_are_relative_to_the_file_that_names_them() {
         let place = Place::new()
             .file("repo/a/x", "")
-            .file(NAME, "[plugins.atm-agent-mcp]\ncodex_bin = 'bin/codex'\nextra_instructions_file = 'more.md'");
+            .file(USERS, "[plugins.atm-agent-mcp]\ncodex_bin = 'bin/codex'")
+            .file(NAME, "[plugins.atm-agent-mcp]\nextra_instructions_file = 'more.md'");
         let settings = place.load_in("repo/a", &[]).unwrap().settings;
-        assert_eq!(settings.codex_bin, Some(place.path("repo/bin/codex")));
+        assert_eq!(settings.codex_bin, Some(place.path("home/.config/atm/bin/codex")));
         assert_eq!(settings.extra_instructions_file, Some(place.path("repo/more.md")));
     }
 
@@ -262,6 +312,52 @@ mod tests {
             let said = format!(".atm.toml:2: `{key}` is known, but without effect in this version");
             assert_eq!(warnings(&format!("[plugins.atm-agent-mcp]\n{key} = 1")), [said]);
         }
+    }
+
+    #[test]
+    fn what_only_the_user_can_set_is_passed_over_in_a_repositorys_file_with_a_warning() {
+        for (key, word) in [("allow_full_access", "true"), ("codex_bin", "'./codex'"), ("env_remove", "['CODEX_HOME']")]
+        {
+            let file = format!("[plugins.atm-agent-mcp]\n{key} = {word}");
+            let place = Place::new().file(NAME, &file);
+            let loaded = place.load(&[]).unwrap();
+            let said: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+            assert!(said[0].contains(&format!(".atm.toml:2: `{key}` is passed over")), "{said:?}");
+            assert_eq!((said.len(), value(&loaded, key).1.as_str()), (1, "default"));
+            // Named by the user, or their own, it holds.
+            for loaded in [place.load(&["--config", ".atm.toml"]), Place::new().file(USERS, &file).load(&[])] {
+                let loaded = loaded.unwrap();
+                assert_eq!((loaded.warnings.len(), value(&loaded, key).0.is_some()), (0, true), "{key}");
+                assert_ne!(value(&loaded, key).1, "default");
+            }
+        }
+    }
+
+    #[test]
+    fn a_repository_names_files_within_itself_only() {
+        let place = Place::new().file("secret", "").file("repo/docs/own.md", "").file("repo/a/b", "");
+        let outside = place.path("secret").display().to_string();
+        let taken = |place: &Place, path: &str| {
+            let line = format!("[plugins.atm-agent-mcp]\nextra_instructions_file = {path:?}");
+            fs::write(place.path("repo/a/.atm.toml"), line).unwrap();
+            let loaded = place.load_in("repo/a", &[]).unwrap();
+            let said = loaded.warnings.iter().map(ToString::to_string).collect::<String>();
+            let is_taken = loaded.settings.extra_instructions_file.is_some();
+            assert_eq!(said.contains(".atm.toml:2: `extra_instructions_file` is passed over"), !is_taken, "{said}");
+            is_taken
+        };
+        assert!(taken(&place, "../docs/own.md") && taken(&place, "not-there-yet.md"));
+        for path in [outside.as_str(), "../../secret", "../../not-there", "/nowhere/at/all"] {
+            assert!(!taken(&place, path), "{path}");
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&outside, place.path("repo/a/link.md")).unwrap();
+            assert!(!taken(&place, "link.md"));
+        }
+        let named = format!("[plugins.atm-agent-mcp]\nextra_instructions_file = {outside:?}");
+        let settings = Place::new().file(USERS, &named).load(&[]).unwrap().settings;
+        assert_eq!(settings.extra_instructions_file, Some(place.path("secret")), "the user names what they like");
     }
 
     #[test]
@@ -309,6 +405,15 @@ mod tests {
             let error = place.load(&["--model", "m", "--readonly"]).unwrap_err().to_string();
             let at = format!("{}:{line}: ", place.path(NAME).display());
             assert!(error.starts_with(&at) && error.contains(says), "{content}\n{error}");
+        }
+    }
+
+    #[test]
+    fn variables_are_named_in_an_array() {
+        for (value, says) in [("'A'", "expected an array of strings, found a string"), ("['A', 1]", "found 1")] {
+            let place = Place::new().file(USERS, &format!("[plugins.atm-agent-mcp]\nenv_remove = {value}"));
+            let error = place.load(&[]).unwrap_err().to_string();
+            assert!(error.contains("config.toml:2: env_remove: ") && error.contains(says), "{error}");
         }
     }
 

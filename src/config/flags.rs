@@ -46,6 +46,10 @@ pub struct ServeFlags {
     #[arg(long, visible_alias = "explore", conflicts_with = "sandbox")]
     pub readonly: bool,
 
+    /// Let agents have the sandbox danger-full-access, which is none; without it they are refused
+    #[arg(long)]
+    pub allow_full_access: bool,
+
     /// When agents ask before they run something
     #[arg(long, value_name = "POLICY", value_parser = policy_words())]
     pub approval_policy: Option<PolicyWord>,
@@ -85,6 +89,7 @@ impl ServeFlags {
             lead: set("--lead", &self.lead),
             identity: set("--identity", &self.identity),
             role: set("--role", &self.role),
+            allow_full_access: set("--allow-full-access", &self.allow_full_access.then_some(true)),
             subagents: set("--subagents", &self.subagents.then_some(true)),
             request_timeout_secs: set("--timeout", &self.timeout),
             general,
@@ -137,6 +142,7 @@ mod tests {
             (&["--model", "m1"], "model", "m1"),
             (&["--fast"], "model", "quick"),
             (&["--sandbox", "danger-full-access"], "sandbox", "danger-full-access"),
+            (&["--allow-full-access"], "allow_full_access", "true"),
             (&["--readonly"], "sandbox", "read-only"),
             (&["--approval-policy", "untrusted"], "approval_policy", "untrusted"),
             (&["--subagents"], "subagents", "true"),

@@ -59,6 +59,17 @@ impl<'a> Given<'a> {
             .ok_or_else(|| self.expected(&format!("a whole number from {} to {}", range.start(), range.end())))
     }
 
+    /// Texts that `parse` takes; in the environment they stand between commas.
+    pub(super) fn list<T, E: ToString>(self, parse: impl Fn(&str) -> Result<T, E>) -> Result<Vec<T>, Problem> {
+        match self {
+            Given::Word(word) => word.split(',').map(|text| Given::Word(text.trim()).parsed(&parse)).collect(),
+            Given::Toml(DeValue::Array(array)) => {
+                array.iter().map(|value| Given::Toml(value.get_ref()).parsed(&parse)).collect()
+            }
+            Given::Toml(_) => Err(self.expected("an array of strings")),
+        }
+    }
+
     /// A boolean.
     pub(super) fn boolean(self) -> Result<bool, Problem> {
         match self {

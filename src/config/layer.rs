@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::ids::{AgentName, Team};
-use crate::policy::{ApprovalPolicy, PolicyError, Sandbox};
+use crate::policy::{ApprovalPolicy, PolicyError, Sandbox, Variables};
 
 use super::given::{Given, Problem};
 use super::mail::MailLayer;
@@ -12,8 +12,9 @@ use super::source::{Source, Sourced};
 use super::trust::TrustLayer;
 
 /// The keys of `[plugins.atm-agent-mcp]` that are values.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 19] = [
     "codex_bin",
+    "env_remove",
     "identity",
     "lead",
     "role",
@@ -21,6 +22,7 @@ pub(super) const KEYS: [&str; 17] = [
     "fast_model",
     "reasoning_effort",
     "sandbox",
+    "allow_full_access",
     "approval_policy",
     "subagents",
     "request_timeout_secs",
@@ -110,6 +112,7 @@ pub(super) struct Layer {
     pub(super) identity: Option<Sourced<AgentName>>,
     pub(super) role: Option<Sourced<String>>,
     pub(super) fast_model: Option<Sourced<String>>,
+    pub(super) allow_full_access: Option<Sourced<bool>>,
     pub(super) subagents: Option<Sourced<bool>>,
     pub(super) request_timeout_secs: Option<Sourced<u64>>,
     pub(super) max_concurrent_threads: Option<Sourced<u64>>,
@@ -117,6 +120,7 @@ pub(super) struct Layer {
     pub(super) queue_max_entries: Option<Sourced<u64>>,
     pub(super) queue_max_bytes: Option<Sourced<u64>>,
     pub(super) codex_bin: Option<Sourced<PathBuf>>,
+    pub(super) env_remove: Option<Sourced<Vec<Variables>>>,
     pub(super) base_prompt_file: Option<Sourced<PathBuf>>,
     pub(super) extra_instructions_file: Option<Sourced<PathBuf>>,
     pub(super) mail: MailLayer,
@@ -133,6 +137,7 @@ impl Layer {
             "identity" => self.identity = Some(at.of(given.parsed(AgentName::parse)?)),
             "role" => self.role = Some(at.of(given.text()?.to_owned())),
             "fast_model" => self.fast_model = Some(at.of(given.text()?.to_owned())),
+            "allow_full_access" => self.allow_full_access = Some(at.of(given.boolean()?)),
             "subagents" => self.subagents = Some(at.of(given.boolean()?)),
             "request_timeout_secs" => self.request_timeout_secs = Some(at.of(given.number(0..=TIMEOUT_MAX_SECS)?)),
             "max_concurrent_threads" => self.max_concurrent_threads = Some(at.of(given.number(1..=10_000)?)),
@@ -140,6 +145,7 @@ impl Layer {
             "queue_max_entries" => self.queue_max_entries = Some(at.of(given.number(1..=ENTRIES_MAX)?)),
             "queue_max_bytes" => self.queue_max_bytes = Some(at.of(given.number(1..=BYTES_MAX)?)),
             "codex_bin" => self.codex_bin = Some(at.of(given.program(base)?)),
+            "env_remove" => self.env_remove = Some(at.of(given.list(Variables::parse)?)),
             "base_prompt_file" => self.base_prompt_file = Some(at.of(given.path(base)?)),
             "extra_instructions_file" => self.extra_instructions_file = Some(at.of(given.path(base)?)),
             _ => {
@@ -163,6 +169,7 @@ impl Layer {
             identity: self.identity.or(weaker.identity),
             role: self.role.or(weaker.role),
             fast_model: self.fast_model.or(weaker.fast_model),
+            allow_full_access: self.allow_full_access.or(weaker.allow_full_access),
             subagents: self.subagents.or(weaker.subagents),
             request_timeout_secs: self.request_timeout_secs.or(weaker.request_timeout_secs),
             max_concurrent_threads: self.max_concurrent_threads.or(weaker.max_concurrent_threads),
@@ -170,6 +177,7 @@ impl Layer {
             queue_max_entries: self.queue_max_entries.or(weaker.queue_max_entries),
             queue_max_bytes: self.queue_max_bytes.or(weaker.queue_max_bytes),
             codex_bin: self.codex_bin.or(weaker.codex_bin),
+            env_remove: self.env_remove.or(weaker.env_remove),
             base_prompt_file: self.base_prompt_file.or(weaker.base_prompt_file),
             extra_instructions_file: self.extra_instructions_file.or(weaker.extra_instructions_file),
             mail: self.mail.over(weaker.mail),

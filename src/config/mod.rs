@@ -34,6 +34,7 @@ pub use settings::{AgentDefaults, Settings};
 pub use source::Source;
 pub use trust::{Events, TrustSettings};
 
+use file::Author;
 use layer::Layer;
 use source::Sourced;
 
@@ -71,8 +72,8 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     let mut warnings = Vec::new();
 
     let mut layer = sources.flags.layer().over(environment::read(sources.env, &cwd, &mut warnings)?);
-    for path in files(sources, &cwd, repository.as_ref()) {
-        layer = layer.over(file::read(&path, &mut warnings)?);
+    for (path, author) in files(sources, &cwd, repository.as_ref()) {
+        layer = layer.over(file::read(&path, author, &mut warnings)?);
     }
     if sources.flags.fast {
         layer.general.model = Some(fast_model(&layer)?);
@@ -82,16 +83,18 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     Ok(Loaded { settings, warnings, listing })
 }
 
-/// The files to read, strongest first, each once. One that `--config` names has to be there.
-fn files(sources: &Sources<'_>, cwd: &Path, repository: Option<&Repository>) -> Vec<PathBuf> {
+/// The files to read, strongest first, each once, and who has written them. One that `--config` names has to be there.
+fn files<'a>(sources: &Sources<'_>, cwd: &'a Path, repository: Option<&'a Repository>) -> Vec<(PathBuf, Author<'a>)> {
     let top = repository.map_or(cwd, Repository::root);
     let within = cwd.ancestors().take_while(|dir| dir.starts_with(top));
-    let mut files: Vec<PathBuf> = sources.flags.config.iter().map(|path| cwd.join(path)).collect();
+    let named = sources.flags.config.iter().map(|path| (cwd.join(path), Author::User));
     let found = within.map(|dir| dir.join(REPOSITORY_FILE)).find(|path| path.exists());
-    let user = Some(sources.home.config_file()).filter(|path| path.exists());
-    for path in [found, user].into_iter().flatten() {
-        if !files.contains(&path) {
-            files.push(path);
+    let found = found.map(|path| (path, Author::Repository { root: top }));
+    let user = Some(sources.home.config_file()).filter(|path| path.exists()).map(|path| (path, Author::User));
+    let mut files: Vec<(PathBuf, Author<'_>)> = Vec::new();
+    for (path, author) in named.chain(found).chain(user) {
+        if !files.iter().any(|(known, _)| *known == path) {
+            files.push((path, author));
         }
     }
     files

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ids::{AgentName, Team};
-use crate::policy::{ApprovalPolicy, Sandbox};
+use crate::policy::{ApprovalPolicy, Sandbox, Variables};
 use crate::repo::Repository;
 
 use super::error::{ConfigError, UnknownRole, Warning};
@@ -34,6 +34,8 @@ pub struct Settings {
     pub identity: Option<AgentName>,
     /// The role of new agents that are given none; it is one of the known roles.
     pub role: Option<String>,
+    /// Whether agents may have the sandbox `danger-full-access`.
+    pub allow_full_access: bool,
     /// Whether Codex's own multi-agent tools are switched on; `false` says nothing to Codex.
     pub subagents: bool,
     /// How long a call may take; `None` is for ever.
@@ -53,6 +55,8 @@ pub struct Settings {
     pub trust: TrustSettings,
     /// The Codex to run: a bare name to look for on `PATH`, or a path.
     pub codex_bin: Option<PathBuf>,
+    /// What Codex does not get of the environment, beside what it never gets.
+    pub env_remove: Vec<Variables>,
     /// The file whose text takes the place of Codex's base instructions.
     pub base_prompt_file: Option<PathBuf>,
     /// The file whose text is added to an agent's instructions.
@@ -109,11 +113,14 @@ impl Settings {
             .ok_or_else(|| UnknownRole { role: name.to_owned(), known: self.roles.keys().cloned().collect() })
     }
 
-    /// The retired words among what holds, each once.
+    /// The retired words among what holds, and the sandboxes that no agent will have, each once.
     pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
-        let policies =
-            self.roles.values().chain([&self.general]).filter_map(|choices| choices.approval_policy.as_ref());
-        policies.filter(|set| set.value.retired).map(|set| Warning::RetiredPolicy { at: set.source.clone() })
+        let all = || self.roles.values().chain([&self.general]);
+        let policies = all().filter_map(|choices| choices.approval_policy.as_ref()).filter(|set| set.value.retired);
+        let is_refused = |sandbox: Sandbox| sandbox == Sandbox::DangerFullAccess && !self.allow_full_access;
+        let sandboxes = all().filter_map(|choices| choices.sandbox.as_ref()).filter(move |set| is_refused(set.value));
+        let policies = policies.map(|set| Warning::RetiredPolicy { at: set.source.clone() });
+        policies.chain(sandboxes.map(|set| Warning::NoFullAccess { at: set.source.clone() }))
     }
 }
 
@@ -136,6 +143,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         Source::Default.of(AgentName::parse(LEAD).expect("the default lead keeps the rule of names"))
     });
     let subagents = layer.subagents.unwrap_or(Source::Default.of(false));
+    let full_access = layer.allow_full_access.unwrap_or(Source::Default.of(false));
     let timeout = layer.request_timeout_secs.unwrap_or(Source::Default.of(0));
     let threads = layer.max_concurrent_threads.unwrap_or(Source::Default.of(MAX_CONCURRENT_THREADS));
     let ttl = layer.queue_ttl_secs.unwrap_or(Source::Default.of(QUEUE_TTL_SECS));
@@ -149,6 +157,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         Listed::maybe("identity", &layer.identity, AgentName::to_string),
         Listed::maybe("role", &layer.role, String::clone),
         Listed::maybe("fast_model", &layer.fast_model, String::clone),
+        Listed::set("allow_full_access", &full_access),
         Listed::set("subagents", &subagents),
         Listed::set("request_timeout_secs", &timeout),
         Listed::set("max_concurrent_threads", &threads),
@@ -156,11 +165,12 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         Listed::set("queue_max_entries", &entries),
         Listed::set("queue_max_bytes", &bytes),
         Listed::maybe("codex_bin", &layer.codex_bin, path),
+        Listed::maybe("env_remove", &layer.env_remove, |names| words(names)),
         Listed::maybe("base_prompt_file", &layer.base_prompt_file, path),
         Listed::maybe("extra_instructions_file", &layer.extra_instructions_file, path),
     ];
     let (mail, listed) = layer.mail.settle();
-    listing.splice(11..11, listed);
+    listing.splice(12..12, listed);
     let (trust, listed) = layer.trust.settle();
     listing.splice(8..8, listed);
     let role_source = layer.role.as_ref().map(|set| set.source.clone());
@@ -170,6 +180,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         lead: lead.value,
         identity: layer.identity.map(|set| set.value),
         role: layer.role.map(|set| set.value),
+        allow_full_access: full_access.value,
         subagents: subagents.value,
         request_timeout: unless_zero(timeout.value),
         max_concurrent_threads: number(threads.value),
@@ -179,6 +190,7 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
         mail,
         trust,
         codex_bin: layer.codex_bin.map(|set| set.value),
+        env_remove: layer.env_remove.map(|set| set.value).unwrap_or_default(),
         base_prompt_file: layer.base_prompt_file.map(|set| set.value),
         extra_instructions_file: layer.extra_instructions_file.map(|set| set.value),
         general: layer.general,
@@ -199,6 +211,10 @@ pub(super) fn settle(layer: Layer, repository: Option<&Repository>) -> Result<(S
 /// A time in seconds; 0 is for ever.
 pub(super) fn unless_zero(secs: u64) -> Option<Duration> {
     (secs > 0).then(|| Duration::from_secs(secs))
+}
+
+fn words(names: &[Variables]) -> String {
+    names.iter().map(Variables::to_string).collect::<Vec<_>>().join(",")
 }
 
 pub(super) fn number(value: u64) -> usize {
@@ -320,6 +336,17 @@ mod tests {
         assert_eq!(note(Some("review")).as_ref(), Some(&said[0]));
         assert_eq!(note(None).as_ref(), Some(&said[1]));
         assert_eq!(Place::new().load(&[]).unwrap().settings.for_role(None).unwrap().note, None);
+    }
+
+    #[test]
+    fn a_sandbox_that_agents_may_not_have_is_warned_of_where_it_stands() {
+        let file = "[plugins.atm-agent-mcp.roles.free]\nsandbox = 'danger-full-access'";
+        let place = Place::new().file("repo/.atm.toml", file);
+        let said: Vec<_> = place.load(&[]).unwrap().warnings.iter().map(ToString::to_string).collect();
+        assert!(said.len() == 1 && said[0].contains(".atm.toml:2: the sandbox danger-full-access is not"), "{said:?}");
+        assert_eq!(place.load(&["--allow-full-access"]).unwrap().warnings, []);
+        let said = Place::new().load(&["--sandbox", "danger-full-access"]).unwrap().warnings[0].to_string();
+        assert!(said.starts_with("flag --sandbox: "), "{said}");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct CodexArgs {
     /// When Codex asks before it runs a command: untrusted, on-request or never. (on-failure is taken as on-request.)
     #[schemars(extend("enum" = ["untrusted", "on-request", "never", "on-failure"]))]
     pub approval_policy: Option<String>,
-    /// What commands may write: read-only, workspace-write or danger-full-access.
+    /// What commands may write: read-only, workspace-write, or danger-full-access, which the user must have allowed.
     #[schemars(extend("enum" = ["read-only", "workspace-write", "danger-full-access"]))]
     pub sandbox: Option<String>,
     /// Individual Codex config settings that override what is in CODEX_HOME/config.toml.

@@ -59,6 +59,7 @@ impl From<RosterError> for ToolError {
             RosterError::Elsewhere { agent, pid, .. } => {
                 ToolError::new("SESSION_ELSEWHERE", message).with("agent_id", agent.as_str()).with("pid", pid)
             }
+            RosterError::FullAccess { .. } => ToolError::arguments(message).with("setting", "allow_full_access"),
             RosterError::NoDirectory { path, .. } => {
                 ToolError::arguments(message).with("path", path.display().to_string())
             }

@@ -170,7 +170,7 @@ impl Actor {
 
     pub(super) fn take(&mut self, done: Done) {
         match done {
-            Done::Opened(Ok(Opened { client, thread, events, model, context, has_tools, note })) => {
+            Done::Opened(Ok(Opened { client, thread, events, model, context, has_tools, note, .. })) => {
                 self.opening = false;
                 self.kept.record.thread_id = Some(thread.clone());
                 self.kept.record.model = model.or(self.kept.record.model.take());

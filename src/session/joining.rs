@@ -14,8 +14,8 @@ use super::handle::{self, Handle};
 use super::identity::Lock;
 use super::kept::Kept;
 use super::record::Record;
-use super::roster::Setup;
 use super::rules::Rules;
+use super::setup::Setup;
 use super::snapshot::Snapshot;
 use crate::codex::Codex;
 
@@ -38,7 +38,7 @@ pub(super) fn begin(setup: &Setup, codex: Arc<Codex>, record: Record, owner: Loc
     let actor = Actor {
         rules,
         codex,
-        kept: Kept::new(record, setup.dir.clone(), setup.lead.clone()),
+        kept: Kept::new(record, setup),
         _owner: owner,
         toolbox: setup.tools.clone(),
         tool_calls: ToolCalls::default(),

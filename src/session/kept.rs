@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::context;
 use super::record::Record;
+use super::setup::{FullAccess, Setup};
 use super::toolbox::Caller;
 use crate::home::TeamDir;
 use crate::ids::AgentName;
@@ -19,6 +20,7 @@ pub(super) struct Kept {
     pub(super) record: Record,
     dir: TeamDir,
     lead: AgentName,
+    full_access: FullAccess,
     disk: Disk,
 }
 
@@ -31,8 +33,9 @@ enum Disk {
 }
 
 impl Kept {
-    pub(super) fn new(record: Record, dir: TeamDir, lead: AgentName) -> Kept {
-        Kept { record, dir, lead, disk: Disk::UpToDate }
+    pub(super) fn new(record: Record, setup: &Setup) -> Kept {
+        let Setup { dir, lead, full_access, .. } = setup.clone();
+        Kept { record, dir, lead, full_access, disk: Disk::UpToDate }
     }
 
     /// Where the agent stands now, for its model.
@@ -43,6 +46,11 @@ impl Kept {
     /// Who the agent is for its tools.
     pub(super) fn caller(&self) -> Caller {
         Caller { agent: self.record.agent_id.clone(), name: self.record.identity.clone() }
+    }
+
+    /// Whether the agent may run without a sandbox.
+    pub(super) fn full_access(&self) -> FullAccess {
+        self.full_access.clone()
     }
 
     /// The record has changed.

@@ -30,6 +30,8 @@ pub(super) struct Opened {
     pub(super) context: String,
     /// Whether it was started with our tools.
     pub(super) has_tools: bool,
+    /// Whether its commands run without a sandbox.
+    pub(super) has_full_access: bool,
     /// What the next result should say of it.
     pub(super) note: Option<String>,
 }
@@ -42,6 +44,7 @@ pub(super) async fn open(
 ) -> Result<Opened, Arc<str>> {
     let client = codex.connect().await.map_err(|error| Arc::from(error.to_string()))?;
     let manner = Manner { place: kept.place(), caller: kept.caller(), toolbox };
+    let full_access = kept.full_access();
     let record = &mut kept.record;
     let mut opened = match &record.thread_id {
         Some(thread) => match resume(&client, thread, record, &manner).await {
@@ -54,6 +57,12 @@ pub(super) async fn open(
         },
         None => start(&client, record, manner).await.map_err(told)?,
     };
+    if opened.has_full_access
+        && let Err(refused) = full_access.look(&client, record.options.cwd.as_deref()).await
+    {
+        client.release(opened.events).await;
+        return Err(refused);
+    }
     record.thread_id = Some(opened.thread.clone());
     record.context = Some(opened.context.clone());
     record.has_tools = opened.has_tools;
@@ -108,10 +117,12 @@ impl Manner {
 }
 
 async fn start(client: &Client, record: &Record, manner: Manner) -> Result<Opened, CodexError> {
-    let (ThreadOpened { thread, model }, has_tools) = started(client, record, &manner).await?;
+    let (opened, has_tools) = started(client, record, &manner).await?;
+    let has_full_access = opened.has_full_access();
+    let ThreadOpened { thread, model, .. } = opened;
     let events = client.subscribe(&thread.id);
     let (client, context) = (client.clone(), manner.place);
-    Ok(Opened { client, thread: thread.id, events, model, context, has_tools, note: None })
+    Ok(Opened { client, thread: thread.id, events, model, context, has_tools, has_full_access, note: None })
 }
 
 /// A new thread, and whether it has our tools.
@@ -135,8 +146,10 @@ async fn resume(client: &Client, thread: &ThreadId, record: &Record, manner: &Ma
     };
     let events = client.subscribe(thread);
     let opened = client.thread_resume(thread, &options).await?;
+    let has_full_access = opened.has_full_access();
     let (client, context, has_tools) = (client.clone(), record.context.clone().unwrap_or_default(), record.has_tools);
-    Ok(Opened { client, thread: thread.clone(), events, model: opened.model, context, has_tools, note: None })
+    let (thread, model) = (thread.clone(), opened.model);
+    Ok(Opened { client, thread, events, model, context, has_tools, has_full_access, note: None })
 }
 
 fn told(error: CodexError) -> Arc<str> {

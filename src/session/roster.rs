@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
@@ -13,13 +12,12 @@ use super::handle::{Farewell, Handle};
 use super::identity::Lock;
 use super::joining;
 use super::record::Record;
+use super::setup::Setup;
 use super::state::State;
-use super::toolbox::Toolbox;
 use super::who::{RosterError, Who};
 use crate::codex::ask::Verdict;
 use crate::codex::wire::{ThreadOptions, Turn};
 use crate::codex::{Client, Codex, CodexError};
-use crate::home::TeamDir;
 use crate::ids::{AgentId, AgentName, Team, ThreadId};
 
 /// How many names are tried for an agent without one of its own.
@@ -34,25 +32,6 @@ pub struct NewAgent {
     pub role: Option<String>,
     /// What its thread is opened with.
     pub options: ThreadOptions,
-}
-
-/// What the roster is made of.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// The team.
-    pub team: Team,
-    /// Where its files are.
-    pub dir: TeamDir,
-    /// What the client is called in it.
-    pub lead: AgentName,
-    /// What agents without a name of their own are called.
-    pub default_name: AgentName,
-    /// How many may be live.
-    pub limit: usize,
-    /// The tools that its agents have from us, if there are any.
-    pub tools: Option<Arc<dyn Toolbox>>,
-    /// How long what Codex asks waits for somebody's decision before it is declined.
-    pub approval_timeout: Option<Duration>,
 }
 
 /// The agents of one server.
@@ -121,6 +100,7 @@ impl Roster {
 
     /// Starts a new agent.
     pub fn start(&self, new: NewAgent) -> Result<Handle, RosterError> {
+        self.setup.full_access.check(&new.options)?;
         if let Some(name) = new.identity.as_ref().filter(|name| self.is_the_leads(name)) {
             let holder = "the lead of the team".to_owned();
             return Err(RosterError::NameTaken { name: name.clone(), holder });
@@ -156,6 +136,7 @@ impl Roster {
         let mut record = self.record(agent)?.ok_or_else(not_found)?;
         change(&mut record);
         record.closed = false;
+        self.setup.full_access.check(&record.options)?;
         if !record.cwd().is_dir() {
             let path = record.cwd().to_owned();
             return Err(RosterError::NoDirectory { identity: record.identity, agent: record.agent_id, path });

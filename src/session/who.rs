@@ -112,6 +112,18 @@ pub enum RosterError {
         /// Its id.
         agent: AgentId,
     },
+    /// It would run without a sandbox.
+    #[error(
+        "{asked} can give an agent full access to the machine, which is not allowed here. Use the sandbox read-only or \
+         workspace-write; or let the user set allow_full_access = true under [plugins.atm-agent-mcp] in {}.",
+        settings.display()
+    )]
+    FullAccess {
+        /// What asked for it.
+        asked: String,
+        /// The file in which the user could allow it.
+        settings: PathBuf,
+    },
     /// The file system refuses.
     #[error("the team's directory {} cannot be used: {source}", path.display())]
     Files {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use atm_agent_mcp::codex::wire::{Item, ThreadOptions, Turn};
-use atm_agent_mcp::codex::{Client, Codex, CodexError, Launch};
+use atm_agent_mcp::codex::{Client, Codex, CodexError, Environment, Launch};
 use atm_agent_mcp::home::Home;
 use atm_agent_mcp::ids::ThreadId;
 
@@ -25,7 +25,12 @@ pub(crate) struct Order {
 /// Says every message of the user, in order, each with its parts, as one JSON list.
 pub(crate) async fn read(order: &Order) -> io::Result<()> {
     let program = Some(order.codex.clone());
-    let codex = Codex::new(Launch { program, home: Home::at(&order.home), deadline: Duration::from_secs(60) });
+    let codex = Codex::new(Launch {
+        program,
+        environment: Environment::default(),
+        home: Home::at(&order.home),
+        deadline: Duration::from_secs(60),
+    });
     let thread = ThreadId::parse(&order.thread).map_err(io::Error::other)?;
     let messages = match codex.connect().await {
         Ok(client) => messages(&client, &thread).await,

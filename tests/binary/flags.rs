@@ -74,7 +74,7 @@ async fn each_flag_that_is_codexs_business_is_sent_and_nothing_else() {
 
 #[tokio::test]
 async fn what_the_call_says_is_stronger_than_what_the_flags_say() {
-    let flags = ["--model", "large", "--readonly", "--approval-policy", "never"];
+    let flags = ["--model", "large", "--readonly", "--approval-policy", "never", "--allow-full-access"];
     let arguments =
         json!({ "prompt": "x", "model": "m", "sandbox": "danger-full-access", "approval-policy": "on-request" });
     let thread = thread_of(&flags, arguments).await;

@@ -1,5 +1,6 @@
 //! Our program, spawned, with a Codex that does what real Codex cannot be made to do.
 
+mod access;
 mod agents;
 mod ends;
 mod flags;

@@ -115,3 +115,20 @@ async fn a_role_that_no_file_describes_ends_the_program_with_2() {
     assert_eq!(left.status.code(), Some(2), "{}", left.stderr);
     assert!(left.stderr.contains("role \"poet\" is not known"), "{}", left.stderr);
 }
+
+#[tokio::test]
+async fn what_stands_in_a_file_makes_no_lines_of_its_own_in_the_log_and_moves_no_cursor() {
+    let key = "\"x\\u001b[2K\\nERROR forged\"";
+    let settings = format!("[plugins.atm-agent-mcp]\n{key} = 1\nmodel = {key}\nroles.{key}.model = 'm'\n");
+    let stage = with_settings(&settings).await;
+    let (_, stdout, stderr) = printed(&stage, &["config"]).await;
+    let log = stage.server(&[]).await.leave().await.stderr;
+    for said in [&stdout, &stderr, &log] {
+        assert!(said.contains("x\\u{1b}[2K\\nERROR forged"), "{said}");
+        assert!(!said.contains('\u{1b}') && !said.lines().any(|line| line.starts_with("ERROR")), "{said}");
+    }
+    let stage = with_settings("[plugins.atm-agent-mcp]\nroles.\"x\\u001b[2K\\nHint: forged\" = 1\n").await;
+    let (output, _, stderr) = printed(&stage, &["config"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr.contains("x\\u{1b}[2K\n  Hint: forged: expected a table"), "{stderr}");
+}

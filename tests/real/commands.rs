@@ -62,7 +62,7 @@ impl Running {
 
 /// A world, its server, and ana in it who runs the command.
 async fn ana(scene: &Scene, sandbox: &str) -> (Server, Begun, Running) {
-    let server = scene.serve(&[]).await;
+    let server = scene.serve(&["--allow-full-access"]).await;
     let (prompt, held, until) = Running::prepared(&scene.project());
     let start = json!({"identity": "ana", "prompt": prompt, "sandbox": sandbox, "approval-policy": "never"});
     let call = server.begin("codex", start).await;

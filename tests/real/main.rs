@@ -18,6 +18,7 @@ macro_rules! on_each_codex {
     };
 }
 
+mod access;
 mod approvals;
 mod attach;
 mod background;
@@ -31,6 +32,7 @@ mod close;
 mod commands;
 mod context;
 mod crash;
+mod environment;
 mod letters;
 mod limits;
 mod mail;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use atm_agent_mcp::codex::tools::{Tool, Tools};
 use atm_agent_mcp::codex::wire::ThreadOptions;
-use atm_agent_mcp::codex::{Client, Codex, Launch};
+use atm_agent_mcp::codex::{Client, Codex, Environment, Launch};
 use atm_agent_mcp::home::Home;
 use atm_agent_mcp::ids::{DeliveryId, ThreadId, TurnId};
 use atm_agent_mcp::policy::{ApprovalPolicy, Sandbox};
@@ -59,6 +59,7 @@ async fn whatever_we_ask_is_of_the_form_that_codex_takes(stage: Stage) {
         methods.insert(method);
     }
     let expected = [
+        "config/read",
         "initialize",
         "thread/backgroundTerminals/clean",
         "thread/inject_items",
@@ -104,6 +105,7 @@ async fn ask_everything(client: &Client, sandbox: Sandbox, approval_policy: Appr
     client.turn_interrupt(&thread, &turn).await.unwrap();
     client.turns(&thread, 50).await.unwrap();
     client.turn_page(&thread, Some("a cursor")).await.unwrap();
+    client.gives_full_access(Some("/tmp")).await.unwrap();
     client.release(client.subscribe(&thread)).await;
 }
 
@@ -225,6 +227,10 @@ async fn what_we_need_of_an_answer_is_always_in_it(stage: Stage) {
         ("v1/InitializeResponse.json", "userAgent"),
         ("v2/ThreadStartResponse.json", "thread.id"),
         ("v2/ThreadStartResponse.json", "model"),
+        ("v2/ThreadStartResponse.json", "sandbox"),
+        ("v2/ThreadResumeResponse.json", "sandbox"),
+        ("v2/ConfigReadResponse.json", "config"),
+        ("v2/ConfigReadResponse.json", "origins"),
         ("v2/ThreadResumeResponse.json", "thread.id"),
         ("v2/ThreadResumeResponse.json", "model"),
         ("v2/TurnStartResponse.json", "turn.id"),
@@ -385,7 +391,12 @@ impl Played {
             play(tokio_tungstenite::accept_async(stream).await.unwrap(), asked).await
         });
         let home = Home::at(dir.path().join("home"));
-        let codex = Codex::new(Launch { program: Some(program), home, deadline: Duration::from_secs(60) });
+        let codex = Codex::new(Launch {
+            program: Some(program),
+            environment: Environment::default(),
+            home,
+            deadline: Duration::from_secs(60),
+        });
         let client = codex.connect().await.unwrap();
         (Played { ask, playing, codex, _dir: dir }, client)
     }

@@ -4,13 +4,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atm_agent_mcp::codex::{Codex, Launch, program};
+use atm_agent_mcp::codex::{Codex, Environment, Launch, program};
 use atm_agent_mcp::demo::model::{API_KEY_VAR, Reply, Request};
 use atm_agent_mcp::home::Home;
 use atm_agent_mcp::ids::{AgentName, Team};
 use atm_agent_mcp::policy::ApprovalPolicy;
 use atm_agent_mcp::session::{
-    End, Handle, McpServer, NewAgent, Outcome, Roster, Setup, Stop, ThreadOptions, Toolbox, Who,
+    End, FullAccess, Handle, McpServer, NewAgent, Outcome, Roster, Setup, Stop, ThreadOptions, Toolbox, Who,
 };
 use serde_json::json;
 
@@ -45,8 +45,12 @@ impl Agents {
     fn start(scene: &Scene, tools: Option<Arc<TestTools>>) -> Agents {
         let home = Home::at(scene.home());
         let team = Team::parse("tests").unwrap();
-        let launch =
-            Launch { program: Some(in_the_world(scene)), home: home.clone(), deadline: Duration::from_secs(60) };
+        let launch = Launch {
+            program: Some(in_the_world(scene)),
+            environment: Environment::default(),
+            home: home.clone(),
+            deadline: Duration::from_secs(60),
+        };
         let codex = Arc::new(Codex::new(launch));
         let setup = Setup {
             dir: home.team(&team),
@@ -54,6 +58,7 @@ impl Agents {
             lead: name("team-lead"),
             default_name: name("codex"),
             limit: 10,
+            full_access: FullAccess::Allowed,
             tools: tools.map(|tools| tools as Arc<dyn Toolbox>),
             approval_timeout: None,
         };

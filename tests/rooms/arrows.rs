@@ -30,7 +30,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
 ];
 
 /// Files that hold rules only: no runtime, no clock, no IO.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "session/state.rs",
     "session/rules.rs",
     "rpc/pending.rs",
@@ -41,7 +41,8 @@ const PURE: [&str; 12] = [
     "mail/envelope.rs",
     "mail/frame.rs",
     "journal/secrets.rs",
-    "policy.rs",
+    "policy/mod.rs",
+    "policy/variables.rs",
     "plain.rs",
 ];
 

@@ -1,6 +1,7 @@
 //! The rooms joined, in process, with a scripted Codex and time in our hand; and the house they stand in.
 
 mod arrows;
+mod documents;
 mod joined;
 mod mail;
 mod queue;

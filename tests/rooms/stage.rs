@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atm_agent_mcp::codex::{Codex, Launch};
+use atm_agent_mcp::codex::{Codex, Environment, Launch};
 use atm_agent_mcp::config::{self, ServeFlags, Sources};
 use atm_agent_mcp::courier::Courier;
 use atm_agent_mcp::home::Home;
@@ -14,7 +14,7 @@ use atm_agent_mcp::mail::{Teams, TeamsSetup};
 use atm_agent_mcp::mcp::{Door, Server};
 use atm_agent_mcp::queue::{Limits, Queues};
 use atm_agent_mcp::rpc::Connection;
-use atm_agent_mcp::session::{Roster, Setup, Toolbox};
+use atm_agent_mcp::session::{FullAccess, Roster, Setup, Toolbox};
 use atm_agent_mcp::tools::{AgentTools, Office};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
@@ -74,13 +74,19 @@ impl Stage {
         let journal = Journal::open(&home, &settings.team);
         let office = Office::new(teams, home.team(&settings.team), settings.lead.clone(), journal.clone());
         let (ours, theirs) = Connection::memory();
-        let launch = Launch { program: None, home: home.clone(), deadline: Duration::from_secs(10) };
+        let launch = Launch {
+            program: None,
+            environment: Environment::default(),
+            home: home.clone(),
+            deadline: Duration::from_secs(10),
+        };
         let setup = Setup {
             team: settings.team.clone(),
             dir: home.team(&settings.team),
             lead: settings.lead.clone(),
             default_name: AgentName::parse("codex").unwrap(),
             limit: settings.max_concurrent_threads,
+            full_access: FullAccess::Allowed,
             tools: tools(&office),
             approval_timeout: settings.trust.approval_timeout,
         };

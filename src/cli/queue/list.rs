@@ -6,6 +6,7 @@ use super::shown::{Shown, age, beginning};
 use super::team::{Member, TeamQueues};
 use crate::cli::error::CliError;
 use crate::cli::output;
+use crate::plain::on_one_line;
 use crate::queue::{Listed, QueueError, Urgency};
 
 /// How much of a text is shown, and of a sender.
@@ -59,7 +60,7 @@ fn table(entries: &[Shown<'_>], now: Timestamp) -> String {
     let widths: [usize; HEADS.len()] = std::array::from_fn(width);
     let line = |row: &[String; HEADS.len()]| {
         let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned() + "\n"
+        on_one_line(cells.join("  ").trim_end()) + "\n"
     };
     rows.iter().map(line).collect()
 }

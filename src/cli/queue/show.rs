@@ -9,6 +9,7 @@ use super::team::{Found, TeamQueues};
 use crate::cli::error::CliError;
 use crate::cli::output;
 use crate::ids::EntryId;
+use crate::plain::on_one_line;
 use crate::queue::Urgency;
 
 /// Show one entry: where it stands, or that it was delivered, and its whole text
@@ -75,5 +76,5 @@ fn page(entry: &Shown<'_>, called: &str) -> String {
 
 /// What is said of an entry, a line each: a foreign writer's words cannot make lines of their own.
 fn lines(all: &[(&str, String)]) -> String {
-    all.iter().map(|(key, value)| format!("{key:<8}  {}\n", visible(value).replace('\n', "\\n"))).collect()
+    all.iter().map(|(key, value)| format!("{key:<8}  {}\n", on_one_line(value))).collect()
 }

@@ -1,8 +1,12 @@
-//! What an agent may do on its own: the sandbox and the approval policy, in the words that clients, settings and Codex share.
+//! What an agent may do on its own, and which variables it does not see: the words that clients, settings and Codex share.
+
+mod variables;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use variables::{Variables, VariablesError};
 
 /// A word that is none of the allowed ones.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
