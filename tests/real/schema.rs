@@ -143,6 +143,15 @@ async fn whatever_codex_asks_is_answered_in_the_form_that_it_takes(stage: Stage)
         ("mcpServer/elicitation/request", "threadId"),
         ("mcpServer/elicitation/request", "serverName"),
         ("item/tool/call", "threadId"),
+        ("item/commandExecution/requestApproval", "turnId"),
+        ("item/commandExecution/requestApproval", "itemId"),
+        ("item/commandExecution/requestApproval", "cwd"),
+        ("item/fileChange/requestApproval", "turnId"),
+        ("item/fileChange/requestApproval", "itemId"),
+        ("item/fileChange/requestApproval", "grantRoot"),
+        ("item/permissions/requestApproval", "permissions"),
+        ("item/tool/requestUserInput", "questions"),
+        ("item/tool/call", "callId"),
         ("item/tool/call", "turnId"),
         ("item/tool/call", "namespace"),
         ("item/tool/call", "tool"),
@@ -171,6 +180,7 @@ async fn what_we_need_of_a_notification_is_always_in_it(stage: Stage) {
         ("thread/archived", vec!["threadId".to_owned()]),
         ("thread/deleted", vec!["threadId".to_owned()]),
         ("thread/status/changed", vec!["threadId".to_owned(), "status".to_owned()]),
+        ("serverRequest/resolved", vec!["threadId".to_owned(), "requestId".to_owned()]),
         ("error", error),
     ];
     assert_eq!(BTreeSet::from(needed.each_ref().map(|(method, _)| *method)), read_by_us());
