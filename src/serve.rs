@@ -7,6 +7,7 @@ use std::time::Duration;
 use rmcp::RoleServer;
 use rmcp::service::{ServerInitializeError, Service, serve_server};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
 
 use crate::codex::{Codex, Environment, Launch, run_dir};
 use crate::config::Settings;
@@ -23,6 +24,9 @@ use crate::tools::{AgentTools, Office};
 
 /// How long Codex may take to start and answer: a tool call says within 15 s that it does not.
 const START_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long the end of everything but Codex may take; Codex goes within two seconds, or is killed.
+const END_MAX: Duration = Duration::from_millis(7_500);
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -97,6 +101,7 @@ impl Serve {
         if let Some(resume) = resume {
             continue_one(&roster, &resume).await?;
         }
+        let grace = settings.trust.shutdown_grace;
         let queues = Queues::new(home.team(&settings.team), queue_limits(&settings));
         let desk = Desk::new(teams, dir, settings.lead.clone(), journal.clone(), mail_rules(&settings));
         let desk = desk.with_socket(inbox_socket.filter(|_| settings.mail.inbox_socket));
@@ -107,19 +112,29 @@ impl Serve {
         let left = door.left();
         // rmcp waits 5 s for calls that are under way when the client leaves; parked, they end at once.
         let parting = async {
-            left.await;
-            roster.park_all().await;
-            std::future::pending().await
+            tokio::select! {
+                () = left => {}
+                () = stop => {}
+            }
+            let until = Instant::now() + END_MAX;
+            roster.leave_all(grace).await;
+            timeout_at(until, roster.park_all()).await.ok();
+            until
         };
-        let served = tokio::select! {
-            served = attend(server, door) => served,
-            () = parting => unreachable!("it is pending"),
+        tokio::pin!(parting);
+        let (served, until) = tokio::select! {
+            served = attend(server, door) => (served, parting.await),
+            until = &mut parting => (Ok(()), until),
             () = asks => unreachable!("it attends for ever"),
-            () = stop => Ok(()),
         };
-        roster.park_all().await;
-        courier.end().await;
-        tokio::task::spawn_blocking(move || journal.close()).await.ok();
+        // What hangs is left: it is in files, and the next start goes on from there.
+        let last = async {
+            courier.end().await;
+            tokio::task::spawn_blocking(move || journal.close()).await.ok();
+        };
+        if timeout_at(until, last).await.is_err() {
+            tracing::warn!("something hangs, and is left as it is; the next start takes it up");
+        }
         codex.shutdown().await;
         served
     }

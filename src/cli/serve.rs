@@ -39,11 +39,19 @@ async fn asked_to_stop() {
     let (Ok(mut term), Ok(mut hup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = hup.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+    let mut one = async move || {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = hup.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    one().await;
+    tokio::spawn(async move {
+        one().await;
+        // Whoever asks twice does not want to wait. Codex ends with us, however we do.
+        std::process::exit(1);
+    });
 }
 
 /// Comes when the user asks the program to end.

@@ -163,6 +163,10 @@ impl Actor {
             Command::Reattach(call, caller) => self.reattach(call, caller),
             Command::Rule(ruling) => self.rule(ruling),
             Command::EndingOf(ask, done) => drop(done.send(self.approvals.ending_of(&ask))),
+            Command::Leave => {
+                self.decline_all("the server ends");
+                self.input(Input::Leave);
+            }
             Command::Interrupt => self.input(Input::Stop(Stop::Interrupted)),
             Command::End { farewell, done } => self.end(farewell, Some(done)),
         }

@@ -47,6 +47,7 @@ pub(super) enum Command {
     /// Somebody awaits it again.
     Reattach(CallId, oneshot::Sender<Arc<Outcome>>),
     Interrupt,
+    Leave,
     Rule(Ruling),
     EndingOf(AskId, oneshot::Sender<Option<Arc<str>>>),
     End {
@@ -290,6 +291,12 @@ impl Handle {
         let (done, ending) = oneshot::channel();
         self.commands.send(Command::EndingOf(ask.clone(), done)).await.ok()?;
         ending.await.ok().flatten()
+    }
+
+    /// Lets a running turn come to its end, and then the session, to be continued by the next call; nothing new begins.
+    pub(super) async fn leave(&self) {
+        self.commands.send(Command::Leave).await.ok();
+        self.commands.closed().await;
     }
 
     /// Ends the session; returns when it has ended, with the error if its record could not be written.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
@@ -223,12 +225,19 @@ impl Roster {
         !ours && Lock::is_held(&self.setup.dir.agent_lock(agent))
     }
 
+    /// Lets every running turn come to its end, for so long at most; nothing new begins.
+    pub async fn leave_all(&self, grace: Duration) {
+        let live = self.live();
+        let all: FuturesUnordered<_> = live.iter().map(Handle::leave).collect();
+        tokio::time::timeout(grace, all.collect::<()>()).await.ok();
+    }
+
     /// Ends every session in good order; their agents can be continued. Called twice, each call waits for the end.
     pub async fn park_all(&self) {
         let all = self.live();
         let all: Vec<Handle> = all.into_iter().chain(self.leaving().clone()).collect();
         let mut ending: FuturesUnordered<_> = all.iter().map(|handle| handle.end(Farewell::Park)).collect();
-        while futures_util::StreamExt::next(&mut ending).await.is_some() {}
+        while ending.next().await.is_some() {}
     }
 
     /// The last turns of a thread, the newest first.

@@ -4,6 +4,8 @@
 //! close, then interrupt, then the calls in the order in which they came, then what is to be delivered. Every call ends
 //! exactly once, and so does every delivery; what has not arrived waits on disk and not here.
 
+mod deliveries;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -25,6 +27,8 @@ pub struct Rules {
     asks: bool,
     /// Whether it compacts the history.
     compacts: bool,
+    /// Whether it ends with its turn.
+    leaves: bool,
 }
 
 impl Rules {
@@ -38,6 +42,7 @@ impl Rules {
             waits: false,
             asks: false,
             compacts: false,
+            leaves: false,
         };
         (rules, Effect::Open)
     }
@@ -58,6 +63,7 @@ impl Rules {
     /// What it would take now of what is to be delivered.
     pub fn takes(&self) -> Takes {
         match &self.state {
+            _ if self.leaves => Takes::Nothing,
             State::Idle | State::Lost { .. } => Takes::Turn,
             State::Running { stop: None, .. } if !self.waits && !self.asks && !self.compacts => Takes::Steer,
             _ => Takes::Nothing,
@@ -134,6 +140,7 @@ impl Rules {
             Input::Compacts(compacts) => noted(&mut self.compacts, compacts),
             Input::Stop(stop) => self.stop(stop),
             Input::Lost(why) => self.lost(why),
+            Input::Leave => self.leave(),
             Input::Close => self.close(),
             Input::GiveUp => self.give_up(),
         }
@@ -142,6 +149,7 @@ impl Rules {
     fn call(&mut self, call: CallId) -> Vec<Effect> {
         match self.state {
             State::Closing | State::Closed => vec![Effect::Finish(call, Ending::Closed)],
+            _ if self.leaves => vec![Effect::Finish(call, Ending::Closed)],
             _ if self.waiting.len() >= WAITING_MAX => {
                 vec![Effect::Finish(call, Ending::Refused(TOO_MANY.into()))]
             }
@@ -171,43 +179,6 @@ impl Rules {
             return vec![Effect::Finish(call, Ending::Withdrawn)];
         }
         if self.job() == Some(&Job::Call(call)) { self.stop(Stop::Cancelled) } else { vec![] }
-    }
-
-    fn steerable(&self) -> Option<&TurnId> {
-        match (&self.state, self.takes()) {
-            (State::Running { turn, .. }, Takes::Steer) => Some(turn),
-            _ => None,
-        }
-    }
-
-    /// A turn of its own if the thread is free, the turn it may join if there is one; else not now.
-    fn deliver(&mut self, id: DeliveryId, joins: Option<TurnId>) -> Vec<Effect> {
-        match (&self.state, joins) {
-            (State::Running { .. }, Some(turn)) => {
-                self.under_way.push(id.clone());
-                vec![Effect::Steer(id, turn)]
-            }
-            (State::Idle, _) => self.start(Job::Delivery(id)),
-            (State::Starting, _) if self.offered.is_none() => {
-                self.offered = Some(id);
-                vec![]
-            }
-            (State::Lost { .. }, _) => {
-                self.offered = Some(id);
-                self.open()
-            }
-            _ => vec![Effect::Settle(id, Settled::NotNow)],
-        }
-    }
-
-    fn settle(&mut self, id: DeliveryId, settled: Settled) -> Vec<Effect> {
-        match self.under_way.iter().position(|under_way| *under_way == id) {
-            Some(at) => {
-                self.under_way.remove(at);
-                vec![Effect::Settle(id, settled)]
-            }
-            None => vec![],
-        }
     }
 
     /// `turn/start` came to nothing, as far as is known. A delivery's turn may run all the same: then somebody else
@@ -291,7 +262,21 @@ impl Rules {
         effects.extend(self.end_waiting(&ending));
         effects.extend(self.end_deliveries(&Settled::InDoubt(why.clone())));
         self.state = State::Lost { why };
+        if self.leaves {
+            effects.extend(self.retire());
+        }
         effects
+    }
+
+    /// A turn that runs may come to its end; nothing new begins.
+    fn leave(&mut self) -> Vec<Effect> {
+        match self.state {
+            State::Asked { .. } | State::Running { .. } => {
+                self.leaves = true;
+                self.end_waiting(&Ending::Closed)
+            }
+            _ => self.close(),
+        }
     }
 
     fn close(&mut self) -> Vec<Effect> {
@@ -329,7 +314,9 @@ impl Rules {
         let mut effects = self.end_running(&Ending::Turn { stop });
         effects.extend(self.end_deliveries(&Settled::InDoubt(why.clone())));
         self.state = State::Lost { why };
-        if !self.waiting.is_empty() {
+        if self.leaves {
+            effects.extend(self.retire());
+        } else if !self.waiting.is_empty() {
             effects.extend(self.open());
         }
         effects
@@ -353,15 +340,6 @@ impl Rules {
         self.waiting.drain(..).map(|call| Effect::Finish(call, ending.clone())).collect()
     }
 
-    /// What was on its way ends so; what was only offered has not left.
-    fn end_deliveries(&mut self, settled: &Settled) -> Vec<Effect> {
-        let offered = self.offered.take().map(|id| match settled {
-            Settled::NotOpened(why) => Effect::Settle(id, Settled::NotOpened(why.clone())),
-            _ => Effect::Settle(id, Settled::NotNow),
-        });
-        self.under_way.drain(..).map(|id| Effect::Settle(id, settled.clone())).chain(offered).collect()
-    }
-
     fn retire(&mut self) -> Vec<Effect> {
         self.state = State::Closed;
         let mut effects = self.end_deliveries(&Settled::InDoubt("the agent was closed before it was seen".into()));
@@ -371,6 +349,9 @@ impl Rules {
 
     /// The thread is free: the next call, if one waits, before what is to be delivered.
     fn next(&mut self) -> Vec<Effect> {
+        if self.leaves {
+            return self.retire();
+        }
         self.state = State::Idle;
         let offered = self.offered.take();
         match (self.waiting.pop_front(), offered) {
@@ -666,6 +647,7 @@ mod tests {
             1 => (0u8..40).prop_map(|n| Input::Refused { job: Job::Delivery(delivery(n)), why: why() }),
             1 => (0u8..40).prop_map(|n| Input::Unanswered { job: Job::Delivery(delivery(n)), why: why() }),
             1 => any::<bool>().prop_map(Input::Waits),
+            1 => Just(Input::Leave),
             1 => any::<bool>().prop_map(Input::Asks),
             1 => any::<bool>().prop_map(Input::Compacts),
             1 => Just(Input::Wake),

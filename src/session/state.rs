@@ -138,6 +138,8 @@ pub enum Input {
     Stop(Stop),
     /// The app-server is gone.
     Lost(Arc<str>),
+    /// The session is to end when its turn has ended.
+    Leave,
     /// The session is to end.
     Close,
     /// Its turn did not end in time after it was asked to, or after a close.

@@ -68,6 +68,61 @@ async fn sigterm_sigint_and_sighup_end_the_server_and_codex_though_stdin_is_open
 }
 
 #[tokio::test]
+async fn a_running_turn_has_its_grace_and_its_caller_the_answer() {
+    let stage = Stage::set(json!({ "turns": [["started", "wait", { "say": "just in time" }]] })).await;
+    let mut command = stage.command(&[]);
+    command.env("ATM_AGENT_MCP_SHUTDOWN_GRACE_SECS", "7");
+    let mut server = Server::open(command).await;
+    let call = server.begin("codex", json!({ "prompt": "x" })).await;
+    let mut codex = stage.codex().await;
+    codex.got("turn/start").await;
+    server.signal(Signal::TERM);
+    let refused = server.fails("codex-reply", json!({ "prompt": "more", "identity": "codex" })).await;
+    assert!(refused.contains("closed"), "{refused}");
+    codex.go().await;
+    assert_eq!(server.result(call).await["structuredContent"]["content"], "just in time");
+    assert_eq!(server.ended().await.status.code(), Some(0));
+    codex.gone().await;
+    nothing_runs(&stage);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_server_at_once_and_codex_with_it() {
+    let stage = Stage::set(json!({ "stubborn": true, "turns": [["started", "never"]] })).await;
+    let mut command = stage.command(&[]);
+    command.env("ATM_AGENT_MCP_SHUTDOWN_GRACE_SECS", "7");
+    let mut server = Server::open(command).await;
+    server.begin("codex", json!({ "prompt": "x" })).await;
+    let mut codex = stage.codex().await;
+    codex.got("turn/start").await;
+    server.signal(Signal::TERM);
+    // It has heard the first when it takes nothing new.
+    server.fails("codex-reply", json!({ "prompt": "more", "identity": "codex" })).await;
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended().await.status.code(), Some(1));
+    codex.gone().await;
+}
+
+#[tokio::test]
+async fn a_lock_that_hangs_does_not_keep_the_server_from_its_end() {
+    let stage = Stage::set(json!({})).await;
+    let mut server = stage.server(&["--team", "red"]).await;
+    server.done("codex", json!({ "prompt": "x", "identity": "ana" })).await;
+    server.done("atm_send", json!({ "to": "ana", "message": "hold on" })).await;
+    let team = stage.home().join(".claude/teams/red");
+    let locks = [team.join("config.lock"), team.join("inboxes/ana.lock")];
+    let held: Vec<_> = locks.iter().map(|lock| std::fs::File::create(lock).unwrap()).collect();
+    held.iter().for_each(|lock| lock.lock().unwrap());
+    server.begin("atm_send", json!({ "to": "ana", "message": "one more" })).await;
+    let codex = stage.codex().await;
+    server.signal(Signal::TERM);
+    // The guard of the test is longer than the server may take; that it ends with its locks held is the promise.
+    assert_eq!(server.ended().await.status.code(), Some(0));
+    codex.gone().await;
+    drop(held);
+}
+
+#[tokio::test]
 async fn sigterm_ends_a_server_that_has_no_session_yet() {
     let stage = Stage::set(json!({})).await;
     let mut server = Server::spawn(stage.command(&[]));

@@ -52,6 +52,8 @@ impl Stage {
     /// Our program with these arguments.
     pub(crate) fn program(&self, args: &[&str]) -> Command {
         let mut command = self.world.command(Path::new(PROGRAM), Path::new(FAKE));
+        // What runs at the end is interrupted at once, unless a test is about that.
+        command.env("ATM_AGENT_MCP_SHUTDOWN_GRACE_SECS", "0");
         command.env("FAKE_CODEX_SCRIPT", self.script()).args(args);
         command
     }

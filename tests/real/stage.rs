@@ -124,7 +124,8 @@ impl Scene {
     /// Our program with these arguments.
     pub(crate) fn program(&self, args: &[&str]) -> Command {
         let mut command = self.world.command(Path::new(env!("CARGO_BIN_EXE_atm-agent-mcp")), &self.codex);
-        command.args(args);
+        // What runs at the end is interrupted at once.
+        command.args(args).env("ATM_AGENT_MCP_SHUTDOWN_GRACE_SECS", "0");
         command
     }
 

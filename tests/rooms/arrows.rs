@@ -30,9 +30,11 @@ const ARROWS: [(&str, &[&str]); 21] = [
 ];
 
 /// Files that hold rules only: no runtime, no clock, no IO.
-const PURE: [&str; 13] = [
+const PURE: [&str; 15] = [
     "session/state.rs",
     "session/rules.rs",
+    "session/rules/deliveries.rs",
+    "session/approval.rs",
     "rpc/pending.rs",
     "queue/entry.rs",
     "mail/entry.rs",
