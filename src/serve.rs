@@ -94,6 +94,7 @@ impl Serve {
             full_access: full_access(&home, &settings),
             tools: Some(Arc::new(AgentTools::new(office.clone(), agent_tools))),
             approval_timeout: settings.trust.approval_timeout,
+            stall: settings.trust.stall,
         };
         let roster = Arc::new(Roster::new(setup, codex.clone()));
         // Before any agent of theirs is continued: a Codex that still lives could still write to its thread.

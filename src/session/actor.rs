@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::approving::Approvals;
@@ -22,12 +22,12 @@ use super::handle::{Command, Farewell, Goodbye, Outbox, Reply};
 use super::identity::Lock;
 use super::kept::Kept;
 use super::opening::Opened;
-use super::outcome::{End, Outcome};
 use super::rules::Rules;
 use super::snapshot::Snapshot;
-use super::state::{CallId, Effect, Ending, Input, Job, State, Stop};
+use super::state::{CallId, Effect, Input, Job, State, Stop};
 use super::toolbox::{Then, Toolbox};
-use super::turn::{self, Progress, activity, one_line};
+use super::turn::{Progress, activity, one_line};
+use super::watchdog::Watchdog;
 use crate::codex::ask::Ask;
 use crate::codex::event::ThreadEvent;
 use crate::codex::wire::{Item, Turn};
@@ -52,6 +52,7 @@ pub(super) struct Actor {
     pub(super) toolbox: Option<Arc<dyn Toolbox>>,
     pub(super) tool_calls: ToolCalls,
     pub(super) approvals: Approvals,
+    pub(super) watchdog: Watchdog,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) snapshot: watch::Sender<Snapshot>,
     pub(super) outbox: Arc<Outbox>,
@@ -114,6 +115,7 @@ impl Actor {
                 }));
             }
             let until = self.turn.as_ref().and_then(|turn| turn.until);
+            let stalls_at = self.stalls_at();
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
@@ -125,6 +127,7 @@ impl Actor {
                 () = at(self.under_way.safe_at()) => self.confirm(),
                 () = at(self.tool_calls.unseen.kept_at()) => self.confirm(),
                 () = at(self.approvals.due_at()) => self.decline_overdue(),
+                () = at(stalls_at) => self.watchdog.bark(&self.activity),
                 () = at(until) => {
                     if let Some(turn) = &mut self.turn {
                         turn.until = None;
@@ -154,12 +157,7 @@ impl Actor {
                 self.look_up();
             }
             Command::Cancel(call) => self.input(Input::Cancel(call)),
-            Command::Detach(call, done) => {
-                if let Some(waiting) = self.calls.get_mut(&call) {
-                    waiting.reply = Reply::Outbox;
-                }
-                done.send(()).ok();
-            }
+            Command::Detach(call, done) => self.detach(call, done),
             Command::Reattach(call, caller) => self.reattach(call, caller),
             Command::Rule(ruling) => self.rule(ruling),
             Command::EndingOf(ask, done) => drop(done.send(self.approvals.ending_of(&ask))),
@@ -227,7 +225,17 @@ impl Actor {
         });
     }
 
+    /// When the running turn is in trouble, if nothing is heard of it. What waits for a decision has a deadline of its own.
+    fn stalls_at(&self) -> Option<Instant> {
+        let works = matches!(self.rules.state(), State::Asked { .. } | State::Running { .. });
+        self.watchdog.due().filter(|_| works && self.approvals.open().is_empty())
+    }
+
     fn happened(&mut self, event: ThreadEvent) {
+        match &event {
+            ThreadEvent::Failed { message, retried: true, .. } => self.watchdog.tries(message),
+            _ => self.watchdog.heard(),
+        }
         if !matches!(event, ThreadEvent::Lost(_)) {
             self.confirm();
         }
@@ -329,39 +337,16 @@ impl Actor {
         }
     }
 
-    fn reattach(&mut self, call: CallId, caller: oneshot::Sender<Arc<Outcome>>) {
-        if let Some(waiting) = self.calls.get_mut(&call) {
-            waiting.reply = Reply::Caller(caller);
-            return;
-        }
-        let collected = || {
-            let why = "the result of this call was collected already: agent_read shows it";
-            let (agent, name) = (self.kept.record.agent_id.clone(), self.kept.record.identity.clone());
-            Arc::new(Outcome::without_turn(agent, name, End::Refused(why.into())))
-        };
-        caller.send(self.outbox.take(call).unwrap_or_else(collected)).ok();
-    }
-
-    fn finish(&mut self, call: CallId, ending: Ending) {
-        self.answered += 1;
-        let progress = self.turn.take_if(|progress| progress.job == Job::Call(call));
-        let Some(Waiting { reply, .. }) = self.calls.remove(&call) else { return };
-        let outcome = turn::outcome(&self.kept.record, progress, self.ended.as_ref(), ending);
-        let outcome = Arc::new(outcome);
-        match reply {
-            // A caller that has gone does not want to know.
-            Reply::Caller(caller) => drop(caller.send(outcome)),
-            Reply::Outbox => self.outbox.put(call, outcome),
-        }
-    }
-
     pub(super) fn does(&mut self, what: &str) {
         self.activity = Arc::from(one_line(what));
     }
 
     pub(super) fn publish(&mut self) {
-        let snapshot =
-            Snapshot::of(&self.rules, &self.kept.record, &self.activity, self.answered, self.approvals.open());
+        let snapshot = Snapshot {
+            asks: self.approvals.open(),
+            trouble: self.watchdog.trouble(),
+            ..Snapshot::of(&self.rules, &self.kept.record, &self.activity, self.answered)
+        };
         self.snapshot.send_if_modified(|shown| {
             let changed = *shown != snapshot;
             *shown = snapshot;

@@ -43,6 +43,7 @@ impl Actor {
             Job::Delivery(_) => Vec::new(),
         };
         self.turn = Some(Progress::new(job.clone(), limit, notes));
+        self.watchdog.heard();
         self.kept.record.last_active = Timestamp::now();
         self.does("asked");
         self.work.push(Box::pin(async move {

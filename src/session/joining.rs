@@ -17,6 +17,7 @@ use super::record::Record;
 use super::rules::Rules;
 use super::setup::Setup;
 use super::snapshot::Snapshot;
+use super::watchdog::Watchdog;
 use crate::codex::Codex;
 
 /// Starts the session of this agent.
@@ -24,7 +25,7 @@ pub(super) fn begin(setup: &Setup, codex: Arc<Codex>, record: Record, owner: Loc
     let (rules, first) = Rules::new();
     let (commands, received) = mpsc::channel(handle::DEPTH);
     let activity: Arc<str> = Arc::from("starting");
-    let (shown, snapshot) = watch::channel(Snapshot::of(&rules, &record, &activity, 0, Vec::new()));
+    let (shown, snapshot) = watch::channel(Snapshot::of(&rules, &record, &activity, 0));
     let outbox = Arc::default();
     let handle = Handle {
         agent: record.agent_id.clone(),
@@ -43,6 +44,7 @@ pub(super) fn begin(setup: &Setup, codex: Arc<Codex>, record: Record, owner: Loc
         toolbox: setup.tools.clone(),
         tool_calls: ToolCalls::default(),
         approvals: Approvals::new(setup.approval_timeout),
+        watchdog: Watchdog::new(setup.stall),
         commands: received,
         snapshot: shown,
         outbox,

@@ -7,6 +7,7 @@
 //! answers to its own requests into inputs of [`rules::Rules`], and does what comes out.
 
 mod actor;
+mod answering;
 pub mod approval;
 mod approving;
 mod asking;
@@ -29,6 +30,7 @@ mod snapshot;
 pub mod state;
 pub mod toolbox;
 mod turn;
+mod watchdog;
 pub mod who;
 
 pub use approval::{AskId, NotTaken, OpenAsk};
@@ -41,6 +43,7 @@ pub use setup::{FullAccess, Setup};
 pub use snapshot::Snapshot;
 pub use state::{State, Stop, Takes};
 pub use toolbox::{Caller, Given, McpServer, Then, Tool, ToolResult, Toolbox, Tools};
+pub use watchdog::{Trouble, TroubleKind};
 pub use who::{RosterError, Who};
 
 pub use crate::codex::ask::{Ask, Decision, Question, Verdict};

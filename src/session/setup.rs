@@ -30,6 +30,8 @@ pub struct Setup {
     pub tools: Option<Arc<dyn Toolbox>>,
     /// How long what Codex asks waits for somebody's decision before it is declined.
     pub approval_timeout: Option<Duration>,
+    /// After how long without an event an agent that works is stalled.
+    pub stall: Option<Duration>,
 }
 
 /// Whether agents may run without a sandbox.

@@ -8,6 +8,7 @@ use super::approval::OpenAsk;
 use super::record::Record;
 use super::rules::Rules;
 use super::state::{State, Takes};
+use super::watchdog::{Trouble, TroubleKind};
 use crate::codex::wire::Tokens;
 use crate::ids::{ThreadId, TurnId};
 
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub activity: Arc<str>,
     /// What it has asked and nobody has decided, the oldest first.
     pub asks: Vec<Arc<OpenAsk>>,
+    /// What is wrong with its running turn.
+    pub trouble: Option<Arc<Trouble>>,
     /// How many calls wait for it.
     pub waiting: usize,
     /// The model that Codex uses.
@@ -42,13 +45,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// What these rules and this record come to.
-    pub(super) fn of(
-        rules: &Rules,
-        record: &Record,
-        activity: &Arc<str>,
-        answered: u64,
-        asks: Vec<Arc<OpenAsk>>,
-    ) -> Snapshot {
+    pub(super) fn of(rules: &Rules, record: &Record, activity: &Arc<str>, answered: u64) -> Snapshot {
         Snapshot {
             state: rules.state().clone(),
             takes: rules.takes(),
@@ -58,7 +55,8 @@ impl Snapshot {
                 State::Idle | State::Closed | State::Lost { .. } => Arc::from("nothing"),
                 _ => activity.clone(),
             },
-            asks,
+            asks: Vec::new(),
+            trouble: None,
             waiting: rules.waiting(),
             model: record.model.clone(),
             tokens: record.tokens,
@@ -86,7 +84,11 @@ impl Snapshot {
             State::Starting => "starting",
             State::Idle | State::Asked { .. } | State::Running { .. } if !self.asks.is_empty() => "awaiting_approval",
             State::Idle => "idle",
-            State::Asked { .. } | State::Running { .. } => "running",
+            State::Asked { .. } | State::Running { .. } => match self.trouble.as_ref().map(|trouble| trouble.kind) {
+                None => "running",
+                Some(TroubleKind::Stalled) => "stalled",
+                Some(TroubleKind::Unreachable) => "unreachable",
+            },
             State::Closing => "closing",
             State::Closed => "closed",
             State::Lost { .. } => "lost",

@@ -61,6 +61,7 @@ impl Agents {
             full_access: FullAccess::Allowed,
             tools: tools.map(|tools| tools as Arc<dyn Toolbox>),
             approval_timeout: None,
+            stall: None,
         };
         let roster = Roster::new(setup, codex.clone());
         Agents { roster, codex, project: scene.project().display().to_string() }

@@ -9,3 +9,4 @@ mod stage;
 #[path = "../../testing/toolbox.rs"]
 mod toolbox;
 mod tools;
+mod trouble;

@@ -89,6 +89,7 @@ impl Stage {
             full_access: FullAccess::Allowed,
             tools: tools(&office),
             approval_timeout: settings.trust.approval_timeout,
+            stall: settings.trust.stall,
         };
         let roster = Arc::new(Roster::new(setup, Arc::new(Codex::joined_to(ours, launch))));
         let queues = Queues::new(home.team(&settings.team), Limits::default());

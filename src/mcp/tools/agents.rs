@@ -15,6 +15,8 @@ use crate::mcp::server::Shared;
 use crate::queue::Depth;
 use crate::session::{Found, Handle, Record, Transport, Who};
 
+/// The statuses of an agent that does something.
+const WORKS: [&str; 4] = ["running", "awaiting_approval", "stalled", "unreachable"];
 /// How many agents one listing names.
 const LISTED_MAX: usize = 100;
 
@@ -156,6 +158,7 @@ fn of_handle(handle: &Handle, records: &[Record], shared: &Shared) -> Value {
         "status": snapshot.status(),
         "activity": &*snapshot.activity,
         "asks": snapshot.asks.iter().map(|open| asks::view(handle, open)).collect::<Vec<_>>(),
+        "trouble": snapshot.trouble.as_ref().map(|trouble| json!({ "since": trouble.since, "last_event": &*trouble.last })),
         "turn_id": snapshot.turn(),
         "waiting": snapshot.waiting,
         "delivering": snapshot.delivering,
@@ -211,7 +214,7 @@ fn queue(agent: &AgentId, shared: &Shared) -> Value {
 fn line(agent: &Value) -> String {
     let text = |key: &str| agent[key].as_str().unwrap_or("-").to_owned();
     let doing = match agent["activity"].as_str() {
-        Some(activity) if agent["status"] == "running" || agent["status"] == "awaiting_approval" => {
+        Some(activity) if WORKS.iter().any(|status| agent["status"] == *status) => {
             format!(" ({activity})")
         }
         _ => String::new(),

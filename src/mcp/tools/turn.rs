@@ -16,7 +16,7 @@ use crate::mcp::progress;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::{Shared, shown};
 use crate::session::state::CallId;
-use crate::session::{Found, Handle, OpenAsk, Ticket, Who};
+use crate::session::{Found, Handle, OpenAsk, Ticket, Trouble, TroubleKind, Who};
 
 /// Has the agent take a turn, and waits for its end unless it works in the background.
 pub(super) async fn run(
@@ -92,6 +92,18 @@ async fn wait(
             handle.outcome(&mut ticket).await
         }
         () = progress::tell(handle, context) => unreachable!("it tells for ever"),
+        trouble = unreachable_model(handle) => {
+            let mut notes = notes;
+            notes.push(format!(
+                "Codex has not reached its model since {:.0} ({}). It goes on trying, and the turn goes on in the background: \
+                 get its result with agent_wait, or give up with agent_interrupt.",
+                trouble.since, shown(&trouble.last)
+            ));
+            return match handle.detach(ticket).await {
+                Some(outcome) => TurnResult::of(&outcome, &notes, TEXT_MAX).into_result().into(),
+                None => TurnResult::running(handle, &notes).into_result().into(),
+            };
+        }
         () = undecided(shared, handle, context) => {
             if !asking::is_asked_in_answers(context) {
                 return left_open(handle, ticket, &notes).await;
@@ -108,6 +120,17 @@ async fn wait(
         }
     };
     TurnResult::of(&outcome, &notes, TEXT_MAX).into_result().into()
+}
+
+/// Comes when Codex has tried for long to reach the agent's model.
+async fn unreachable_model(handle: &Handle) -> Arc<Trouble> {
+    let is_it = |trouble: &Arc<Trouble>| trouble.kind == TroubleKind::Unreachable;
+    let mut snapshot = handle.watch();
+    let found = snapshot.wait_for(|snapshot| snapshot.trouble.as_ref().is_some_and(is_it)).await;
+    match found.ok().and_then(|snapshot| snapshot.trouble.clone()) {
+        Some(trouble) => trouble,
+        None => std::future::pending().await,
+    }
 }
 
 /// Comes when something that the agent has asked is to be decided by the caller.
