@@ -124,6 +124,58 @@ async fn correspondence(stage: Stage, negotiation: &str, era: &str) {
     assert_eq!(scene.codexes(), Vec::<String>::new(), "a Codex that outlives its client");
 }
 
+#[tokio::test]
+async fn claude_codes_user_decides_by_its_form() {
+    stage::play(CODEX, |stage| decided(stage, "auto")).await;
+}
+
+#[tokio::test]
+async fn claude_codes_user_decides_by_its_form_in_the_older_protocol_too() {
+    stage::play(CODEX, |stage| decided(stage, "legacy")).await;
+}
+
+/// A hook of the settings stands for the user: it fills in the form.
+async fn decided(stage: Stage, negotiation: &str) {
+    let scene = stage.plain().await;
+    let accept = json!({"hookSpecificOutput": {"hookEventName": "Elicitation", "action": "accept", "content": {"decision": "accept"}}});
+    let answer = scene.home().join("answer.json");
+    std::fs::write(&answer, accept.to_string()).unwrap();
+    let hook = json!({"type": "command", "command": format!("cat {}", answer.display())});
+    let settings = json!({"hooks": {"Elicitation": [{"hooks": [hook]}]}});
+    std::fs::create_dir_all(scene.home().join(".claude")).unwrap();
+    std::fs::write(scene.home().join(".claude/settings.json"), settings.to_string()).unwrap();
+    let result = asks_once(&scene, negotiation).await;
+    assert_eq!(result["status"], "completed", "{result}");
+    assert!(scene.project().join("made").exists());
+}
+
+#[tokio::test]
+async fn a_headless_claude_code_is_told_what_to_decide_instead_of_waiting_for_nobody() {
+    stage::play(CODEX, async |stage: Stage| {
+        for negotiation in ["auto", "legacy"] {
+            let scene = stage.again().plain().await;
+            let result = asks_once(&scene, negotiation).await;
+            assert_eq!(result["status"], "awaiting_approval", "{negotiation}: {result}");
+            assert!(result["content"].as_str().unwrap().contains("agent_approve"), "{result}");
+            assert!(!scene.project().join("made").exists());
+        }
+    })
+    .await;
+}
+
+/// Has Claude Code start an agent that asks for a command; what its model is told of it.
+async fn asks_once(scene: &Scene, negotiation: &str) -> Value {
+    let touch = json!({"identity": "ana", "prompt": "RUN touch made", "approval-policy": "untrusted"});
+    let steps = vec![
+        Step::call("ToolSearch", json!({"query": "select:mcp__atm__codex"})),
+        Step::call("mcp__atm__codex", touch),
+    ];
+    let api = ClaudeApi::start(steps).await;
+    converse(scene, &api, negotiation).await;
+    let results = api.asked().last().unwrap().results();
+    serde_json::from_str(results.last().unwrap()).unwrap()
+}
+
 /// The model of an agent that answers mail; the gate is reached when its answer is sent.
 fn agent(answered: &Gate) -> impl Fn(&Request) -> Reply + Send + Sync + use<> {
     let answered = answered.clone();
