@@ -214,7 +214,8 @@ fn agent_tools(home: &Home, settings: &Settings, claude_session: Option<&str>) -
 fn mail_rules(settings: &Settings) -> MailRules {
     let mail = settings.mail.clone();
     let (poll, messages, length) = (mail.poll, mail.messages, mail.length);
-    MailRules { is_auto: Arc::new(move |agent| mail.is_auto(agent)), poll, messages, length }
+    let asks_lead = settings.trust.approvals_to_lead;
+    MailRules { is_auto: Arc::new(move |agent| mail.is_auto(agent)), poll, messages, length, asks_lead }
 }
 
 fn default_name() -> AgentName {

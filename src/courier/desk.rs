@@ -23,6 +23,8 @@ pub struct MailRules {
     pub messages: usize,
     /// How much of one message is delivered, in characters.
     pub length: usize,
+    /// Whether the lead is asked by mail what agents ask.
+    pub asks_lead: bool,
 }
 
 /// The team's mail, for the courier; clones share it.
@@ -38,6 +40,7 @@ pub struct Desk {
     pub(super) bounds: Bounds,
     pub(super) limit: Option<Duration>,
     pub(super) socket: Option<InboxSocket>,
+    pub(super) asks_lead: bool,
     is_auto: Arc<dyn Fn(&AgentName) -> bool + Send + Sync>,
 }
 
@@ -50,10 +53,10 @@ impl fmt::Debug for Desk {
 impl Desk {
     /// The mail of these teams; records and what else is kept is in `dir`.
     pub fn new(teams: Teams, dir: TeamDir, lead: AgentName, journal: Journal, rules: MailRules) -> Desk {
-        let MailRules { is_auto, poll, messages, length } = rules;
+        let MailRules { is_auto, poll, messages, length, asks_lead } = rules;
         let ledger = Ledger::of(&dir);
         let (watcher, bounds) = (Arc::new(Watcher::new()), Bounds { messages, length });
-        Desk { teams, dir, lead, journal, ledger, watcher, poll, bounds, limit: None, socket: None, is_auto }
+        Desk { teams, dir, lead, journal, ledger, watcher, poll, bounds, limit: None, socket: None, asks_lead, is_auto }
     }
 
     /// With a socket on which the lead is told of what has ended, instead of by mail.

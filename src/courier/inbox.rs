@@ -11,6 +11,7 @@ use super::history::{self, Sender};
 use super::letters::{self, Todo, Wanted};
 use super::membership::Membership;
 use super::pace::{Pace, after};
+use super::permission;
 use super::round::{Stand, changed, off_the_loop, stand};
 use super::sending::{Sending, SendingFile};
 use super::shutdown;
@@ -145,6 +146,9 @@ impl InboxRound {
             // Somebody else's inbox is not ours to read.
             if !self.membership.is_in() {
                 return Ok(None);
+            }
+            if self.desk.asks_lead && !snapshot.asks.is_empty() {
+                permission::hear_the_lead(&self.handle, &self.desk, &self.post).await?;
             }
             if let Some(left) = self.pace.left() {
                 return Ok(Some(left));

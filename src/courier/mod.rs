@@ -23,6 +23,7 @@ mod membership;
 mod message;
 mod notices;
 mod pace;
+mod permission;
 mod round;
 mod sending;
 mod shutdown;
@@ -116,6 +117,9 @@ impl Rounds {
             self.tasks.spawn(InboxRound::new(handle, roster, desk.clone(), post.clone(), door.clone()).run());
         }
         self.tasks.spawn(notices::tell_the_lead(handle.clone(), desk.clone()));
+        if desk.asks_lead {
+            self.tasks.spawn(permission::ask_the_lead(handle.clone(), desk.clone()));
+        }
     }
 }
 

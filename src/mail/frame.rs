@@ -5,6 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::envelope::cut;
 
@@ -83,6 +84,28 @@ impl fmt::Display for Frame {
 pub fn shutdown_approved(request_id: &str, from: &str, at: Timestamp) -> String {
     let (request_id, from) = (request_id.to_owned(), from.to_owned());
     json(&Wire::ShutdownApproved { request_id, from, timestamp: format!("{at:.3}") })
+}
+
+/// A question to the lead, as the text of a mail: Claude Code shows its user a dialog (2.1.330).
+pub fn permission_request(request: &str, from: &str, tool: &str, description: &str, input: Value) -> String {
+    json(&Wire::PermissionRequest {
+        request_id: request.to_owned(),
+        agent_id: from.to_owned(),
+        tool_name: tool.to_owned(),
+        tool_use_id: request.to_owned(),
+        description: bounded(description, REASON_MAX),
+        input,
+        permission_suggestions: Vec::new(),
+    })
+}
+
+/// The answer to such a question, if the text of a mail is one: to which, and whether it is a yes, or why it is a no.
+pub fn permission_response(text: &str) -> Option<(String, Result<(), Option<String>>)> {
+    match serde_json::from_str(text).ok()? {
+        Wire::PermissionResponse { request_id, subtype: Answer::Success, .. } => Some((request_id, Ok(()))),
+        Wire::PermissionResponse { request_id, subtype: Answer::Error, error } => Some((request_id, Err(error))),
+        _ => None,
+    }
 }
 
 /// Whether the text of a mail says that this shutdown request is followed.
@@ -216,7 +239,13 @@ enum Wire {
         request_id: String,
         agent_id: String,
         tool_name: String,
+        #[serde(default)]
+        tool_use_id: String,
         description: String,
+        #[serde(default)]
+        input: Value,
+        #[serde(default)]
+        permission_suggestions: Vec<Value>,
     },
     #[serde(rename_all = "snake_case")]
     PermissionResponse {
@@ -258,7 +287,7 @@ impl From<Wire> for Frame {
                 let decision = if approved { "approved" } else { "rejected" };
                 format!("Your plan is {decision} (request {request_id}){}", behind(": ", feedback.as_deref()))
             }
-            Wire::PermissionRequest { request_id, agent_id, tool_name, description } => {
+            Wire::PermissionRequest { request_id, agent_id, tool_name, description, .. } => {
                 format!("{agent_id} asks for permission to use {tool_name} (request {request_id}): {description}")
             }
             Wire::PermissionResponse { request_id, subtype, error } => {
@@ -330,6 +359,22 @@ mod tests {
             failure_reason: None,
             result: None,
         }
+    }
+
+    #[test]
+    fn a_question_to_the_lead_is_answered_by_its_number() {
+        let asked = permission_request("perm-1", "arch", "Bash", "run it", serde_json::json!({"command": "make"}));
+        assert_eq!(shown(&asked), "arch asks for permission to use Bash (request perm-1): run it");
+        assert!(
+            asked.contains(r#""tool_use_id":"perm-1""#) && asked.contains(r#""permission_suggestions":[]"#),
+            "{asked}"
+        );
+        let answer = |subtype| {
+            format!(r#"{{"type":"permission_response","request_id":"perm-1","subtype":"{subtype}","error":"no"}}"#)
+        };
+        assert_eq!(permission_response(&answer("success")), Some(("perm-1".to_owned(), Ok(()))));
+        assert_eq!(permission_response(&answer("error")), Some(("perm-1".to_owned(), Err(Some("no".to_owned())))));
+        assert_eq!(permission_response(&asked), None);
     }
 
     #[test]

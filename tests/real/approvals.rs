@@ -24,6 +24,7 @@ on_each_codex! {
     a_human_who_is_attached_decides_and_the_form_is_withdrawn,
     who_calls_in_rounds_is_asked_in_the_answer,
     a_tool_of_an_mcp_server_is_decided_on_too,
+    the_lead_is_asked_by_mail_in_claudes_form_and_its_answer_decides,
 }
 
 /// A world in whose project commands must be asked for.
@@ -347,5 +348,40 @@ async fn a_tool_of_an_mcp_server_is_decided_on_too(stage: Stage) {
     decide(&server, &ask, "accept", json!({})).await.good();
     let result = result(&server, "ben").await;
     assert!(result["content"].as_str().unwrap().contains("unread"), "{result}");
+    scene.end(server).await;
+}
+
+async fn the_lead_is_asked_by_mail_in_claudes_form_and_its_answer_decides(stage: Stage) {
+    let scene = stage.plain().await;
+    std::fs::write(scene.project().join(".atm.toml"), "[plugins.atm-agent-mcp]\napprovals_to_lead = true\n").unwrap();
+    let server = scene.serve(&[]).await;
+    for (name, answer, made) in [
+        ("ana", json!({"type": "permission_response", "subtype": "success"}), true),
+        ("ben", json!({"type": "permission_response", "subtype": "error", "error": "use make"}), false),
+    ] {
+        server
+            .call("codex", json!({"identity": name, "prompt": "SAY hello", "approval-policy": "untrusted"}))
+            .await
+            .good();
+        until(&server, || scene.members("tests").contains(&name.to_owned())).await;
+        let reply = json!({"identity": name, "prompt": format!("RUN touch {name}")});
+        ask(&server.call("codex-reply", reply).await.good());
+        let asked = || scene.inbox("tests", "team-lead").into_iter().find(|mail| mail.from == name);
+        until(&server, || asked().is_some()).await;
+        let asked: Value = serde_json::from_str(&asked().unwrap().text).unwrap();
+        assert_eq!((&asked["type"], &asked["agent_id"]), (&json!("permission_request"), &json!(name)), "{asked}");
+        assert!(asked["input"]["command"].as_str().unwrap().contains(&format!("touch {name}")), "{asked}");
+        let mut answer = answer;
+        answer["request_id"] = asked["request_id"].clone();
+        // From anybody else it decides nothing.
+        scene.mail("somebody", name, &answer.to_string());
+        scene.mail("team-lead", name, &answer.to_string());
+        let result = result(&server, name).await;
+        assert_eq!(result["status"], "completed", "{result}");
+        assert_eq!(scene.project().join(name).exists(), made, "{result}");
+        until(&server, || scene.unread(name) == 0).await;
+        let read = server.call("agent_read", json!({"identity": name, "turns": 50})).await.good().content().to_owned();
+        assert_eq!(read.matches("> Permission is").count(), 1, "only somebody's answer is text: {read}");
+    }
     scene.end(server).await;
 }
