@@ -136,6 +136,11 @@ impl TeamDir {
         self.root.join(agent.as_str()).join(format!("mail-{}.json", team.config_dir()))
     }
 
+    /// What an agent said last, or of all that it did, when it was closed.
+    pub fn summary(&self, agent: &AgentId) -> PathBuf {
+        self.root.join(agent.as_str()).join("summary.md")
+    }
+
     /// The record of one agent.
     pub fn record(&self, agent: &AgentId) -> PathBuf {
         self.agents_dir().join(format!("{agent}.json"))

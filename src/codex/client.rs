@@ -74,6 +74,11 @@ impl Client {
         self.call::<OwnConfig>(method::CONFIG_READ, &params).await.map(|own| own.gives_full_access())
     }
 
+    /// Ends the commands of a thread that run on in the background.
+    pub async fn clean_terminals(&self, thread: &ThreadId) -> Result<(), CodexError> {
+        self.call::<Value>(method::TERMINALS_CLEAN, &wire::OfThread { thread_id: thread }).await.map(drop)
+    }
+
     /// Asks for no more events of a thread, unless somebody else has subscribed to it in the meantime.
     pub async fn release(&self, ended: Subscription) {
         let unsubscribe = |thread: &ThreadId| {
@@ -164,7 +169,7 @@ impl Client {
     pub async fn turn_interrupt(&self, thread: &ThreadId, turn: &TurnId) -> Result<(), CodexError> {
         let params = wire::TurnInterrupt { thread_id: thread, turn_id: turn };
         self.call::<Value>(method::TURN_INTERRUPT, &params).await?;
-        self.call::<Value>(method::TERMINALS_CLEAN, &wire::OfThread { thread_id: thread }).await.map(drop)
+        self.clean_terminals(thread).await
     }
 
     async fn call<T: DeserializeOwned>(&self, method: &'static str, params: &impl Serialize) -> Result<T, CodexError> {

@@ -93,6 +93,21 @@ pub struct AgentArgs {
     pub thread_id: Option<String>,
 }
 
+/// Which agent to close, and how.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloseArgs {
+    /// Which agent, by its id.
+    pub agent_id: Option<String>,
+    /// Which agent, by its name.
+    pub identity: Option<String>,
+    /// Which agent, by the id of its Codex thread.
+    #[serde(rename = "threadId")]
+    pub thread_id: Option<String>,
+    /// Have it say first what it did and what is left, within 10 seconds; it is kept, and returned. Without that its last answer is kept.
+    pub summary: bool,
+}
+
 /// What to tell an agent while it works.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

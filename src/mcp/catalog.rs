@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::tools::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs};
 
 use super::args::{
-    AgentArgs, ApproveArgs, CodexArgs, ReadArgs, ReplyArgs, SessionsArgs, StatusArgs, SteerArgs, WaitArgs, schema,
+    AgentArgs, ApproveArgs, CloseArgs, CodexArgs, ReadArgs, ReplyArgs, SessionsArgs, StatusArgs, SteerArgs, WaitArgs,
+    schema,
 };
 
 /// What the server says of itself to the client's model.
@@ -107,7 +108,7 @@ pub fn tools() -> Vec<Tool> {
                 "agent_close",
                 "Close an agent: its turn is interrupted, its name is free at once, its thread is kept. Closing it again \
                  is no error. Continue it later with codex and its agent_id.",
-                schema::<AgentArgs>(),
+                schema::<CloseArgs>(),
             ),
             "Close an agent",
         ),

@@ -26,7 +26,7 @@ use super::rules::Rules;
 use super::snapshot::Snapshot;
 use super::state::{CallId, Effect, Input, Job, State, Stop};
 use super::toolbox::{Then, Toolbox};
-use super::turn::{Progress, activity, one_line};
+use super::turn::{self, Progress, activity, one_line};
 use super::watchdog::Watchdog;
 use crate::codex::ask::Ask;
 use crate::codex::event::ThreadEvent;
@@ -277,6 +277,9 @@ impl Actor {
                 }
                 self.under_way.completed(&turn, &item);
                 self.tool_calls.unseen.completed(&turn, &item);
+                if let Some(said) = turn::answer(&item) {
+                    self.kept.last_answer = Some(said.to_owned());
+                }
                 if let Some(progress) = self.progress_of(&turn) {
                     progress.completed(&item);
                 }

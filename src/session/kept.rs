@@ -6,7 +6,7 @@ use super::context;
 use super::record::Record;
 use super::setup::{FullAccess, Setup};
 use super::toolbox::Caller;
-use crate::home::TeamDir;
+use crate::home::{TeamDir, private_dir, write_atomic};
 use crate::ids::AgentName;
 
 /// How long a record waits to be written, so that the answer, and the call that may follow it, come first: the disk
@@ -22,6 +22,8 @@ pub(super) struct Kept {
     lead: AgentName,
     full_access: FullAccess,
     disk: Disk,
+    /// What it said last, whole.
+    pub(super) last_answer: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,7 @@ enum Disk {
 impl Kept {
     pub(super) fn new(record: Record, setup: &Setup) -> Kept {
         let Setup { dir, lead, full_access, .. } = setup.clone();
-        Kept { record, dir, lead, full_access, disk: Disk::UpToDate }
+        Kept { record, dir, lead, full_access, disk: Disk::UpToDate, last_answer: None }
     }
 
     /// Where the agent stands now, for its model.
@@ -90,10 +92,28 @@ impl Kept {
     /// The last write. An agent that never had a thread has nothing to come back to, and leaves nothing.
     pub(super) async fn save_now(self) -> Result<(), String> {
         if self.record.thread_id.is_some() {
+            if self.record.closed {
+                self.save_summary().await;
+            }
             return self.save().await;
         }
         std::fs::remove_file(self.dir.agent_lock(&self.record.agent_id)).ok();
         Ok(())
+    }
+
+    /// Keeps the last answer of an agent that is closed. It is a convenience: that it cannot be written is logged.
+    async fn save_summary(&self) {
+        let Some(answer) = self.last_answer.clone().filter(|answer| !answer.is_empty()) else { return };
+        let path = self.dir.summary(&self.record.agent_id);
+        let write = move || {
+            let dir = path.parent().expect("it is in a directory");
+            let written =
+                private_dir(dir).and_then(|()| write_atomic(&path, format!("{}\n", answer.trim_end()).as_bytes()));
+            if let Err(error) = written {
+                tracing::warn!(path = %path.display(), %error, "an agent's last answer cannot be kept");
+            }
+        };
+        tokio::task::spawn_blocking(write).await.ok();
     }
 
     /// Writes the record; the error says which file, and why.

@@ -1,10 +1,15 @@
 //! The end of a session: what is owed is given, the record is written, the thread is let go.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 
 use super::actor::{Actor, LAST_TURN, Live};
 use super::handle::{Command, Farewell, Goodbye};
 use super::state::Input;
+
+/// How long the end of its commands in the background may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Actor {
     pub(super) fn end(&mut self, farewell: Farewell, done: Option<Goodbye>) {
@@ -31,10 +36,13 @@ impl Actor {
     pub(super) async fn retire(mut self) {
         self.publish();
         tokio::time::timeout(LAST_TURN, self.let_work_end()).await.ok();
-        if let Some(Live { client, events, .. }) = self.live.take() {
+        let (farewell, waiting) = self.farewell.take().unwrap_or((Farewell::Park, Vec::new()));
+        if let Some(Live { client, thread, events }) = self.live.take() {
+            if farewell == Farewell::Close {
+                tokio::time::timeout(LAST_WORDS, client.clean_terminals(&thread)).await.ok();
+            }
             client.release(events).await;
         }
-        let (farewell, waiting) = self.farewell.take().unwrap_or((Farewell::Park, Vec::new()));
         self.kept.record.closed = farewell == Farewell::Close;
         let saved = self.kept.save_now().await;
         if let Err(error) = &saved {

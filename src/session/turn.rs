@@ -112,7 +112,7 @@ pub(super) fn outcome(record: &Record, progress: Option<Progress>, turn: Option<
 }
 
 /// What the agent answered, if the item is that; its commentary is none.
-fn answer(item: &Item) -> Option<&str> {
+pub(super) fn answer(item: &Item) -> Option<&str> {
     match item {
         Item::AgentMessage { text, phase } if phase.as_deref() != Some("commentary") => Some(text),
         _ => None,

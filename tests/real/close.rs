@@ -1,5 +1,8 @@
 //! `agent_interrupt` and `agent_close`.
 
+use std::path::Path;
+
+use atm_agent_mcp::demo::model::{Reply, Request, spoken};
 use serde_json::json;
 
 use crate::stage::Stage;
@@ -9,6 +12,8 @@ on_each_codex! {
     an_agent_with_nothing_to_do_is_not_interrupted,
     a_closed_agent_answers_its_calls_and_frees_its_name_at_once,
     a_closed_agent_is_continued_only_by_its_id,
+    the_last_answer_of_a_closed_agent_is_kept_or_a_summary_if_that_is_wanted,
+    commands_that_run_in_the_background_end_with_their_agent,
 }
 
 async fn an_interrupted_turn_returns_to_its_caller_and_the_next_call_goes_on(stage: Stage) {
@@ -86,4 +91,46 @@ async fn a_closed_agent_is_continued_only_by_its_id(stage: Stage) {
     let reply = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY three"})).await.good();
     assert_eq!(reply.content(), "three", "and is no longer closed");
     scene.end(server).await;
+}
+
+async fn the_last_answer_of_a_closed_agent_is_kept_or_a_summary_if_that_is_wanted(stage: Stage) {
+    let script = |request: &Request| match request.last_user_text() {
+        asked if asked.contains("about to be closed") => Reply::say("all of it is done"),
+        _ => spoken(request),
+    };
+    let scene = stage.with(script).await;
+    let server = scene.serve(&[]).await;
+    for (wanted, expected) in [(false, "the last word\n"), (true, "all of it is done\n")] {
+        let ana = server.call("codex", json!({"identity": "ana", "prompt": "SAY the last word"})).await.good();
+        let closed = server.call("agent_close", json!({"identity": "ana", "summary": wanted})).await.good();
+        assert_eq!(closed["summary"] == "all of it is done", wanted, "{closed:?}");
+        let kept = format!(".config/atm/agent-sessions/tests/{}/summary.md", ana.text("agent_id"));
+        assert_eq!(std::fs::read_to_string(scene.home().join(kept)).unwrap(), expected);
+        let again =
+            server.call("agent_close", json!({"agent_id": ana.text("agent_id"), "summary": wanted})).await.good();
+        assert_eq!(again["closed"], true, "closing it again is no error");
+    }
+    scene.end(server).await;
+}
+
+async fn commands_that_run_in_the_background_end_with_their_agent(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    let long = "CALL exec_command {\"cmd\": \"sleep 31337\", \"login\": false, \"yield_time_ms\": 250}";
+    server.call("codex", json!({"identity": "ana", "prompt": long})).await.good();
+    assert!(!sleepers(&scene.project()).is_empty(), "it sleeps on when its turn has ended");
+    server.call("agent_close", json!({"identity": "ana"})).await.good();
+    while !sleepers(&scene.project()).is_empty() {
+        server.ping().await;
+    }
+    scene.end(server).await;
+}
+
+/// The processes that sleep in this project.
+fn sleepers(project: &Path) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+    let here = processes.filter(|process| std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == project));
+    let lines = here.filter_map(|process| std::fs::read(process.join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.filter(|line| line.starts_with("sleep 31337")).collect()
 }

@@ -1,22 +1,28 @@
 //! `agent_sessions`, `agent_status`, `agent_interrupt`, `agent_close`: who is there, and the end of what they do.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Value, json};
 
 use super::off_the_loop;
 use crate::ids::AgentId;
-use crate::mcp::args::{self, AgentArgs, SessionsArgs, StatusArgs};
+use crate::mcp::args::{self, AgentArgs, CloseArgs, SessionsArgs, StatusArgs};
 use crate::mcp::asks;
 use crate::mcp::error::ToolError;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::Shared;
 use crate::queue::Depth;
-use crate::session::{Found, Handle, Record, Transport, Who};
+use crate::session::{End, Found, Handle, Record, Transport, Who};
 
 /// The statuses of an agent that does something.
 const WORKS: [&str; 4] = ["running", "awaiting_approval", "stalled", "unreachable"];
+/// How long an agent may take to say what it did.
+const SUMMARY: Duration = Duration::from_secs(10);
+/// What it is asked.
+const SUMMARIZE: &str = "You are about to be closed. Say in at most 300 words, without any tools, what you did, what you found, and \
+what is left to do: somebody will go on from there.";
 /// How many agents one listing names.
 const LISTED_MAX: usize = 100;
 
@@ -104,13 +110,19 @@ pub(super) async fn interrupt(shared: &Shared, args: &AgentArgs) -> Result<CallT
     Ok(structured(text, json!({ "interrupted": running, "agent_id": handle.agent(), "identity": handle.identity() })))
 }
 
-pub(super) async fn close(shared: &Shared, args: &AgentArgs) -> Result<CallToolResult, ToolError> {
-    let (_, found) = found(shared, args)?;
+pub(super) async fn close(shared: &Shared, args: &CloseArgs) -> Result<CallToolResult, ToolError> {
+    let CloseArgs { agent_id, identity, thread_id, summary } = args;
+    let who = args::who(agent_id.as_deref(), identity.as_deref(), thread_id.as_deref(), None)?;
+    let found = shared.roster.find(&args::somebody(who)?)?;
     let (agent, identity, was_closed) = match found {
         Found::Live(handle) => (handle.agent().clone(), handle.identity().clone(), false),
         Found::Kept(record) => (record.agent_id, record.identity, record.closed),
     };
     let live = shared.roster.live().into_iter().find(|handle| *handle.agent() == agent);
+    let summary = match &live {
+        Some(handle) if *summary => summarized(handle).await,
+        _ => None,
+    };
     let saved = shared.roster.close(&agent).await?;
     let mut text = if was_closed {
         format!("{identity} was closed already.")
@@ -120,6 +132,9 @@ pub(super) async fn close(shared: &Shared, args: &AgentArgs) -> Result<CallToolR
     let queue = shared.queues.of(&agent);
     if let Ok(Depth { waiting: waiting @ 1.., .. }) = off_the_loop(move || queue.depth()).await? {
         text.push_str(&format!(" In its queue {waiting} entries are left; they are delivered when it is continued."));
+    }
+    if let Some(summary) = &summary {
+        text.push_str(&format!("\nIts summary:\n{summary}"));
     }
     if let Err(why) = &saved {
         text.push_str(&format!(" But it will be listed as resumable after a restart: {why}"));
@@ -133,9 +148,17 @@ pub(super) async fn close(shared: &Shared, args: &AgentArgs) -> Result<CallToolR
     }
     let closed = json!({
         "closed": true, "agent_id": agent, "identity": identity, "status": "closed", "results": results,
-        "warning": saved.err(),
+        "summary": summary, "warning": saved.err(),
     });
     Ok(structured(text, closed))
+}
+
+/// What the agent says of all that it did; nothing if it does not say so in time. Whatever it does now is ended.
+async fn summarized(handle: &Handle) -> Option<String> {
+    handle.interrupt().await;
+    let mut ticket = handle.turn(SUMMARIZE.to_owned(), Some(SUMMARY));
+    let outcome = tokio::time::timeout(SUMMARY, handle.outcome(&mut ticket)).await.ok()?;
+    (outcome.end == End::Completed).then(|| outcome.text.chars().take(TEXT_MAX).collect())
 }
 
 fn found(shared: &Shared, args: &AgentArgs) -> Result<(Who, Found), ToolError> {
