@@ -14,6 +14,7 @@ pub mod error;
 mod progress;
 pub mod result;
 pub mod server;
+mod tasks;
 mod tools;
 
 pub use agent::AgentServer;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
-    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, CustomRequest, CustomResult, ErrorCode, ErrorData,
+    GetTaskParams, GetTaskResult, Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
+    ServerConfig, Tool, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
@@ -15,6 +16,7 @@ use tokio::sync::OnceCell;
 use super::asking::{self, Asking};
 use super::audit::Call;
 use super::catalog;
+use super::tasks::{self, Tasks};
 use super::tools;
 use crate::config::Settings;
 use crate::journal::Journal;
@@ -39,6 +41,7 @@ pub(super) struct Shared {
     pub(super) journal: Journal,
     pub(super) settings: Settings,
     pub(super) asking: Asking,
+    pub(super) tasks: Tasks,
     pub(super) started: Instant,
     own_directory: PathBuf,
     client_root: OnceCell<Option<PathBuf>>,
@@ -66,6 +69,7 @@ impl Server {
                 journal,
                 settings,
                 asking: Asking::default(),
+                tasks: Tasks::default(),
                 started,
                 own_directory,
                 client_root,
@@ -127,7 +131,7 @@ fn directory(uri: &str) -> Option<PathBuf> {
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_tasks().build());
         info.server_info = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         info.server_info.title = Some("atm-agent-mcp".to_owned());
         info.instructions = Some(catalog::INSTRUCTIONS.to_owned());
@@ -160,6 +164,22 @@ impl ServerHandler for Server {
         let result = result.unwrap_or_else(|error| error.into_result().into());
         call.ended(&self.shared, &result);
         Ok(result)
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        tasks::get(&self.shared, &request.task_id).await
+    }
+
+    async fn update_task(&self, request: UpdateTaskParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        tasks::update(&self.shared, &request.task_id, request.input_responses).await
+    }
+
+    async fn cancel_task(&self, request: CancelTaskParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        tasks::cancel(&self.shared, &request.task_id)
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {

@@ -32,7 +32,7 @@ use crate::codex::ask::Ask;
 use crate::codex::event::ThreadEvent;
 use crate::codex::wire::{Item, Turn};
 use crate::codex::{Client, Codex, Subscription};
-use crate::ids::{ThreadId, TurnId};
+use crate::ids::{DeliveryId, ThreadId, TurnId};
 use crate::steps;
 
 /// How long a turn may take to end when its session is closed.
@@ -81,6 +81,7 @@ pub(super) struct Live {
 /// A call that has not ended.
 pub(super) struct Waiting {
     pub(super) prompt: String,
+    pub(super) mark: Option<DeliveryId>,
     pub(super) limit: Option<Duration>,
     pub(super) reply: Reply,
 }
@@ -142,8 +143,8 @@ impl Actor {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Turn { call, prompt, limit, reply } => {
-                self.calls.insert(call, Waiting { prompt, limit, reply });
+            Command::Turn { call, prompt, mark, limit, reply } => {
+                self.calls.insert(call, Waiting { prompt, mark, limit, reply });
                 self.input(Input::Call(call));
             }
             Command::Deliver { delivery, waiter } => {

@@ -28,11 +28,15 @@ impl Actor {
     pub(super) fn start_turn(&mut self, job: Job) {
         let message = match &job {
             Job::Call(call) => {
-                self.calls.get_mut(call).map(|call| (vec![std::mem::take(&mut call.prompt)], call.limit))
+                let call = self.calls.get_mut(call);
+                call.map(|call| (vec![std::mem::take(&mut call.prompt)], call.limit, call.mark.clone()))
             }
-            Job::Delivery(id) => self.under_way.take_message(id),
+            Job::Delivery(id) => {
+                let message = self.under_way.take_message(id);
+                message.map(|(parts, limit)| (parts, limit, Some(id.clone())))
+            }
         };
-        let (Some(Live { client, thread, .. }), Some((parts, limit))) = (&self.live, message) else {
+        let (Some(Live { client, thread, .. }), Some((parts, limit, mark))) = (&self.live, message) else {
             return self.input(Input::Refused { job, why: "the agent has no thread".into() });
         };
         let (client, thread) = (client.clone(), thread.clone());
@@ -55,12 +59,8 @@ impl Actor {
                     Err(error) => tracing::warn!(%error, "an agent could not be told of its new place"),
                 }
             }
-            let delivery = match &job {
-                Job::Delivery(id) => Some(id),
-                Job::Call(_) => None,
-            };
-            let answer = client.turn_start(&thread, &parts, delivery).await;
-            if delivery.is_some() {
+            let answer = client.turn_start(&thread, &parts, mark.as_ref()).await;
+            if matches!(job, Job::Delivery(_)) {
                 steps::at("deliver.answered");
             }
             let failed =

@@ -33,6 +33,7 @@ pub(super) enum Command {
     Turn {
         call: CallId,
         prompt: String,
+        mark: Option<DeliveryId>,
         limit: Option<Duration>,
         reply: Reply,
     },
@@ -160,7 +161,13 @@ impl Handle {
     /// Asks for a turn now; its end is awaited later with [`Handle::outcome`].
     pub fn turn(&self, prompt: String, limit: Option<Duration>) -> Ticket {
         let (reply, outcome) = oneshot::channel();
-        Ticket { call: self.ask(prompt, limit, Reply::Caller(reply)), outcome }
+        Ticket { call: self.ask(prompt, limit, None, Reply::Caller(reply)), outcome }
+    }
+
+    /// The same; the prompt stands under this mark in the thread's history.
+    pub fn marked_turn(&self, prompt: String, limit: Option<Duration>, mark: DeliveryId) -> Ticket {
+        let (reply, outcome) = oneshot::channel();
+        Ticket { call: self.ask(prompt, limit, Some(mark), Reply::Caller(reply)), outcome }
     }
 
     /// Asks for a turn whose result is put aside until [`Handle::take_results`]; waits until its thread is open. What
@@ -169,14 +176,14 @@ impl Handle {
         if self.outbox.lock().len() >= OUTBOX_MAX {
             return Some(Arc::new(self.unasked(UNCOLLECTED)));
         }
-        let call = self.ask(prompt, limit, Reply::Outbox);
+        let call = self.ask(prompt, limit, None, Reply::Outbox);
         self.opened().await;
         self.outbox.take(call)
     }
 
-    fn ask(&self, prompt: String, limit: Option<Duration>, reply: Reply) -> CallId {
+    fn ask(&self, prompt: String, limit: Option<Duration>, mark: Option<DeliveryId>, reply: Reply) -> CallId {
         let call = CallId(self.counts.next_call.fetch_add(1, Ordering::Relaxed));
-        match self.commands.try_send(Command::Turn { call, prompt, limit, reply }) {
+        match self.commands.try_send(Command::Turn { call, prompt, mark, limit, reply }) {
             Ok(()) => drop(self.counts.asked.fetch_add(1, Ordering::Relaxed)),
             // A caller's reply goes with the command, which its ticket sees.
             Err(mpsc::error::TrySendError::Full(Command::Turn { reply: Reply::Outbox, .. })) => {

@@ -277,7 +277,8 @@ impl Roster {
         Lock::take(path).map_err(|source| RosterError::Files { path: self.setup.dir.root().to_owned(), source })
     }
 
-    fn record(&self, agent: &AgentId) -> Result<Option<Record>, RosterError> {
+    /// The record of one agent, if there is one.
+    pub fn record(&self, agent: &AgentId) -> Result<Option<Record>, RosterError> {
         Record::find(&self.setup.dir, &Who::Agent(agent.clone()))
     }
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::outcome::{End, Outcome, Usage};
 use super::record::Record;
-use super::state::{Ending, Job, Stop};
+use super::state::{CallId, Ending, Job, Stop};
 use crate::codex::wire::{Change, Item, TokenUsage, Turn, TurnStatus};
 use crate::ids::TurnId;
 
@@ -81,6 +81,17 @@ impl Progress {
             turn: self.turn,
             ..outcome
         }
+    }
+}
+
+impl Outcome {
+    /// What a turn of the thread's history came to.
+    pub fn of_history(record: &Record, turn: &Turn) -> Outcome {
+        let agent = Outcome::without_turn(record.agent_id.clone(), record.identity.clone(), End::Interrupted);
+        let progress =
+            Progress { turn: Some(turn.id.clone()), ..Progress::new(Job::Call(CallId(0)), None, Vec::new()) };
+        let outcome = progress.into_outcome(Outcome { thread: record.thread_id.clone(), ..agent }, Some(turn), None);
+        Outcome { took: Duration::from_millis(turn.duration_ms.unwrap_or_default()), ..outcome }
     }
 }
 

@@ -44,6 +44,7 @@ mod reading;
 mod restart;
 mod schema;
 mod stage;
+mod tasks;
 #[path = "../../testing/toolbox.rs"]
 mod toolbox;
 mod tools;

@@ -58,14 +58,25 @@ impl Raw {
         capabilities: &Value,
         more: Value,
     ) {
-        let meta = json!({
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": capabilities,
-            "io.modelcontextprotocol/clientInfo": { "name": "raw", "version": "1" },
-        });
+        let meta = meta(capabilities);
         let mut params = json!({ "name": tool, "arguments": arguments, "_meta": meta });
         params.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
         self.ask(id, "tools/call", params).await;
+    }
+
+    /// Asks for something else in the way of 2026-07-28.
+    pub(crate) async fn modern(&mut self, id: u64, method: &str, mut params: Value, capabilities: &Value) -> Value {
+        params["_meta"] = meta(capabilities);
+        self.ask(id, method, params).await;
+        self.answer_to(id).await
+    }
+
+    /// The same, which must be an error of the protocol.
+    pub(crate) async fn modern_fails(&mut self, id: u64, method: &str, mut params: Value, capabilities: &Value) {
+        params["_meta"] = meta(capabilities);
+        self.ask(id, method, params).await;
+        let answer = self.first(|message| message["id"] == id && message.get("method").is_none()).await;
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
     }
 
     /// The first message that is this, now or as soon as it comes.
@@ -106,4 +117,13 @@ impl Raw {
         drop((writer, lines));
         assert!(process.wait().await.unwrap().success());
     }
+}
+
+/// What each request of 2026-07-28 says of its client.
+fn meta(capabilities: &Value) -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
+        "io.modelcontextprotocol/clientInfo": { "name": "raw", "version": "1" },
+    })
 }

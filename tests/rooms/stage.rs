@@ -197,6 +197,14 @@ impl Script {
         self.answer(&start, &json!({"thread": {"id": "thread-1"}, "model": "m"}));
     }
 
+    /// An agent is closed: its commands in the background are ended, and nothing more of its thread is to be told.
+    pub(crate) async fn lets_go(&mut self) {
+        for method in ["thread/backgroundTerminals/clean", "thread/unsubscribe"] {
+            let request = self.expect(method).await;
+            self.answer(&request, &json!({}));
+        }
+    }
+
     pub(crate) async fn accept_turn(&mut self, id: &str) {
         let start = self.expect("turn/start").await;
         self.answer(&start, &json!({"turn": {"id": id, "status": "inProgress", "items": []}}));

@@ -20,8 +20,7 @@ async fn continued(stage: &mut Stage) -> Value {
     stage.codex.say("turn/completed", &turn("turn-1", "completed"));
     let agent = stage.client.answer_to(1).await["result"]["structuredContent"]["agent_id"].clone();
     stage.client.call(2, "agent_close", &json!({"identity": "codex"})).await;
-    let release = stage.codex.expect("thread/unsubscribe").await;
-    stage.codex.answer(&release, &json!({}));
+    stage.codex.lets_go().await;
     stage.client.answer_to(2).await;
     stage.client.call(3, "codex", &json!({"agent_id": agent, "prompt": "more"})).await;
     stage.codex.expect("thread/resume").await
@@ -98,8 +97,7 @@ async fn a_sub_agent_calls_as_the_agent_that_it_belongs_to() {
     stage.codex.say("turn/completed", &turn("turn-1", "completed"));
     stage.client.answer_to(1).await;
     stage.client.call(2, "agent_close", &json!({"identity": "codex"})).await;
-    let release = stage.codex.expect("thread/unsubscribe").await;
-    stage.codex.answer(&release, &json!({}));
+    stage.codex.lets_go().await;
     stage.codex.calls(3, "child", "echo", &json!({}));
     assert!(!stage.codex.told(3).await.0, "nobody is left to speak as");
 }

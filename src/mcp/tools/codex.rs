@@ -1,6 +1,7 @@
 //! `codex` and `codex-reply`: a turn of a new agent, or of one that is there.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rmcp::RoleServer;
 use rmcp::model::CallToolResponse;
@@ -20,7 +21,7 @@ use crate::session::{Found, Handle, NewAgent, Record, ThreadOptions, Who};
 const FILE_MAX: u64 = 4 * args::PROMPT_MAX as u64;
 
 pub(super) async fn codex(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     mut args: CodexArgs,
     context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ToolError> {
@@ -74,7 +75,7 @@ pub(super) async fn codex(
 }
 
 pub(super) async fn reply(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     args: ReplyArgs,
     context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ToolError> {

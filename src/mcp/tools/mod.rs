@@ -15,7 +15,7 @@ pub(super) use agents::structured;
 use rmcp::RoleServer;
 use rmcp::model::{CallToolResponse, CallToolResult, JsonObject};
 use rmcp::service::RequestContext;
-pub(super) use turn::go_on;
+pub(super) use turn::{go_on, requests};
 
 use super::args::parse;
 use super::error::ToolError;

@@ -15,12 +15,13 @@ use crate::mcp::error::ToolError;
 use crate::mcp::progress;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::{Shared, shown};
+use crate::mcp::tasks;
 use crate::session::state::CallId;
 use crate::session::{Found, Handle, OpenAsk, Ticket, Trouble, TroubleKind, Who};
 
 /// Has the agent take a turn, and waits for its end unless it works in the background.
 pub(super) async fn run(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     handle: &Handle,
     prompt: String,
     background: bool,
@@ -35,6 +36,9 @@ pub(super) async fn run(
             None => TurnResult::running(handle, &notes),
         };
         return Ok(begun.into_result().into());
+    }
+    if context.client_capabilities().is_some_and(|can| can.supports_tasks()) {
+        return Ok(tasks::begin(shared, handle, prompt, notes, asking::is_asked_in_answers(context)));
     }
     Ok(wait(shared, handle, handle.turn(prompt, limit), notes, context).await)
 }
@@ -155,7 +159,7 @@ async fn left_open(handle: &Handle, ticket: Ticket, notes: &[String]) -> CallToo
 }
 
 /// What the client's user is to be shown.
-fn requests(handle: &Handle, open: &[Arc<OpenAsk>]) -> Option<InputRequests> {
+pub(in crate::mcp) fn requests(handle: &Handle, open: &[Arc<OpenAsk>]) -> Option<InputRequests> {
     let request = |open: &Arc<OpenAsk>| {
         let mut params = asks::form(handle, open, true);
         params["mode"] = Value::from("form");

@@ -1,0 +1,226 @@
+//! Turns as tasks, for clients that have the extension `io.modelcontextprotocol/tasks`.
+//!
+//! A task is one call for a turn. Its id names the agent and the mark under which the prompt stands in the thread's history,
+//! so a later server finds there what became of it: nothing is kept on disk for it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use rmcp::model::{
+    CallToolResponse, CreateTaskResult, DetailedTask, ErrorData, GetTaskResult, InputResponses, JsonObject, Task,
+    TaskPayload, TaskStatus,
+};
+use tokio::sync::Notify;
+
+use super::asking::USER;
+use super::asks;
+use super::result::{TEXT_MAX, TurnResult};
+use super::server::{Shared, shown};
+use super::tools::requests;
+use crate::ids::{AgentId, DeliveryId};
+use crate::session::{AskId, Handle, Item, Outcome, Turn};
+
+/// How long the result of a task is kept after its beginning, at least.
+const TTL: SignedDuration = SignedDuration::from_hours(24);
+/// How many are kept; the oldest that have ended go first.
+const KEPT_MAX: usize = 1_000;
+/// How often a client should ask.
+const POLL_MS: u64 = 1_000;
+/// How many of the last turns a task of an earlier server is looked for in.
+const TURNS_MAX: u32 = 50;
+
+/// The tasks of this server.
+#[derive(Debug, Default)]
+pub(super) struct Tasks(Mutex<HashMap<String, Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    handle: Handle,
+    created: Timestamp,
+    updated: Timestamp,
+    ended: Option<JsonObject>,
+    cancel: Arc<Notify>,
+    is_cancelled: bool,
+    /// Whether the client can show its user a form.
+    has_forms: bool,
+    /// What the client's user closed the form of.
+    undecided: HashSet<AskId>,
+}
+
+/// Begins a turn as a task.
+pub(super) fn begin(
+    shared: &Arc<Shared>,
+    handle: &Handle,
+    prompt: String,
+    notes: Vec<String>,
+    has_forms: bool,
+) -> CallToolResponse {
+    let mark = DeliveryId::next();
+    let id = format!("{}.{mark}", handle.agent());
+    let created = Timestamp::now();
+    let cancel = Arc::new(Notify::new());
+    let kept = Kept {
+        handle: handle.clone(),
+        created,
+        updated: created,
+        ended: None,
+        cancel: cancel.clone(),
+        is_cancelled: false,
+        has_forms,
+        undecided: HashSet::new(),
+    };
+    shared.tasks.keep(id.clone(), kept);
+    let mut ticket = handle.marked_turn(prompt, shared.settings.request_timeout, mark);
+    let (shared, handle, task) = (shared.clone(), handle.clone(), id.clone());
+    tokio::spawn(async move {
+        let outcome = tokio::select! {
+            outcome = handle.outcome(&mut ticket) => outcome,
+            () = cancel.notified() => {
+                handle.cancel(&ticket).await;
+                handle.outcome(&mut ticket).await
+            }
+        };
+        shared.tasks.end(&task, result(&outcome, &notes));
+    });
+    let task = described(&id, created, created, TaskStatus::Working);
+    CreateTaskResult::new(task.with_status_message("begun")).into()
+}
+
+fn result(outcome: &Outcome, notes: &[String]) -> JsonObject {
+    let result = TurnResult::of(outcome, notes, TEXT_MAX).into_result();
+    match serde_json::to_value(result) {
+        Ok(serde_json::Value::Object(result)) => result,
+        _ => JsonObject::new(),
+    }
+}
+
+fn described(id: &str, created: Timestamp, updated: Timestamp, status: TaskStatus) -> Task {
+    let ttl = u64::try_from(TTL.as_millis()).unwrap_or(u64::MAX);
+    Task::new(id, status, created.to_string(), updated.to_string()).with_ttl_ms(ttl).with_poll_interval_ms(POLL_MS)
+}
+
+/// How a task stands.
+pub(super) async fn get(shared: &Shared, id: &str) -> Result<GetTaskResult, ErrorData> {
+    if let Some(task) = shared.tasks.get(id) {
+        return Ok(GetTaskResult::new(task));
+    }
+    let earlier = of_earlier(shared, id).await?;
+    Ok(GetTaskResult::new(earlier))
+}
+
+/// Decides what was asked in a task.
+pub(super) async fn update(shared: &Shared, id: &str, responses: InputResponses) -> Result<(), ErrorData> {
+    let handle = shared.tasks.all().get(id).map(|kept| kept.handle.clone()).ok_or_else(|| unknown(id))?;
+    for (ask, answer) in responses {
+        let open = handle.snapshot().asks.into_iter().find(|open| open.id.as_str() == ask);
+        let Some(open) = open else { continue };
+        let decided = match asks::decision(&open.ask, &answer) {
+            Some((verdict, reason)) => handle.decide(&open.id, verdict, reason, USER).await.is_ok(),
+            None => false,
+        };
+        if !decided && let Some(kept) = shared.tasks.all().get_mut(id) {
+            kept.undecided.insert(open.id.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Ends a task; it shows so when its turn has ended.
+pub(super) fn cancel(shared: &Shared, id: &str) -> Result<(), ErrorData> {
+    let mut all = shared.tasks.all();
+    let kept = all.get_mut(id).ok_or_else(|| unknown(id))?;
+    if kept.ended.is_none() {
+        kept.is_cancelled = true;
+        kept.cancel.notify_one();
+    }
+    Ok(())
+}
+
+fn unknown(id: &str) -> ErrorData {
+    ErrorData::invalid_params(
+        format!("taskId {:?}: no task of this server, or of its agents' threads", shown(id)),
+        None,
+    )
+}
+
+impl Tasks {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, id: String, kept: Kept) {
+        let mut all = self.all();
+        let now = Timestamp::now();
+        all.retain(|_, kept| kept.ended.is_none() || now.duration_since(kept.created) < TTL);
+        if all.len() >= KEPT_MAX
+            && let Some(oldest) = all
+                .iter()
+                .filter(|(_, kept)| kept.ended.is_some())
+                .min_by_key(|(_, kept)| kept.created)
+                .map(|(id, _)| id.clone())
+        {
+            all.remove(&oldest);
+        }
+        all.insert(id, kept);
+    }
+
+    fn end(&self, id: &str, result: JsonObject) {
+        if let Some(kept) = self.all().get_mut(id) {
+            kept.ended = Some(result);
+            kept.updated = Timestamp::now();
+        }
+    }
+
+    fn get(&self, id: &str) -> Option<DetailedTask> {
+        let all = self.all();
+        let kept = all.get(id)?;
+        let snapshot = kept.handle.snapshot();
+        let payload = match &kept.ended {
+            Some(_) if kept.is_cancelled => TaskPayload::Cancelled,
+            Some(result) => TaskPayload::Completed { result: result.clone() },
+            None => {
+                let open: Vec<_> =
+                    snapshot.asks.iter().filter(|open| !kept.undecided.contains(&open.id)).cloned().collect();
+                match requests(&kept.handle, &open).filter(|_| kept.has_forms) {
+                    Some(input_requests) => TaskPayload::InputRequired { input_requests },
+                    None => TaskPayload::Working,
+                }
+            }
+        };
+        let updated = kept.updated.max(snapshot.last_active);
+        let mut task = described(id, kept.created, updated, payload.status());
+        if kept.ended.is_none() {
+            task = task.with_status_message(format!("{}: {}", kept.handle.identity(), snapshot.activity));
+        }
+        Some(DetailedTask::new(task, payload))
+    }
+}
+
+/// A task of an earlier server, as the thread's history has it.
+async fn of_earlier(shared: &Shared, id: &str) -> Result<DetailedTask, ErrorData> {
+    let (agent, mark) = id.split_once('.').ok_or_else(|| unknown(id))?;
+    let agent = AgentId::parse(agent).map_err(|_| unknown(id))?;
+    let mark = DeliveryId::parse(mark).map_err(|_| unknown(id))?;
+    let record = shared.roster.record(&agent).ok().flatten().ok_or_else(|| unknown(id))?;
+    let thread = record.thread_id.clone().ok_or_else(|| unknown(id))?;
+    let turns = shared.roster.turns(&thread, TURNS_MAX).await.map_err(|error| {
+        ErrorData::internal_error(format!("the thread of {} cannot be read now: {error}", record.identity), None)
+    })?;
+    let turn = turns.iter().find(|turn| has(turn, &mark)).ok_or_else(|| unknown(id))?;
+    let outcome = Outcome::of_history(&record, turn);
+    let payload = TaskPayload::Completed { result: result(&outcome, &[]) };
+    let created = begun(&mark).unwrap_or(record.created_at);
+    Ok(DetailedTask::new(described(id, created, record.last_active, payload.status()), payload))
+}
+
+/// When a mark was made.
+fn begun(mark: &DeliveryId) -> Option<Timestamp> {
+    let (secs, nanos) = uuid::Uuid::try_parse(mark.as_str()).ok()?.get_timestamp()?.to_unix();
+    Timestamp::new(i64::try_from(secs).ok()?, i32::try_from(nanos).ok()?).ok()
+}
+
+fn has(turn: &Turn, mark: &DeliveryId) -> bool {
+    let is_it = |item: &Item| matches!(item, Item::UserMessage { client_id: Some(id), .. } if id == mark.as_str());
+    turn.items.iter().any(is_it)
+}
