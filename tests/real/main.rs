@@ -33,6 +33,7 @@ mod commands;
 mod context;
 mod crash;
 mod environment;
+mod faults;
 mod letters;
 mod limits;
 mod mail;

@@ -33,8 +33,13 @@ on_each_codex! {
 impl Scene {
     /// The queue of an agent.
     fn queue(&self, agent: &Told) -> Queue {
+        self.queue_of(agent.text("agent_id"))
+    }
+
+    /// The queue into the agent of this id.
+    pub(crate) fn queue_of(&self, agent: &str) -> Queue {
         let team = Home::at(self.home()).team(&Team::parse("tests").unwrap());
-        Queue::at(team.queue(&AgentId::parse(agent.text("agent_id")).unwrap()), Limits::default())
+        Queue::at(team.queue(&AgentId::parse(agent).unwrap()), Limits::default())
     }
 
     /// `queue push --wait` to ana.
@@ -56,7 +61,7 @@ async fn proof(push: Child) -> (EntryId, String, String) {
     (EntryId::parse(id).unwrap(), thread.to_owned(), turn.to_owned())
 }
 
-fn text(text: &str) -> Text {
+pub(crate) fn text(text: &str) -> Text {
     Text { text: text.to_owned(), ..Text::default() }
 }
 

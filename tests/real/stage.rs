@@ -226,6 +226,15 @@ impl Server {
         assert!(self.client.leave().await.expect("a server that ends").success());
     }
 
+    /// Asks the server to end, whatever it does, and waits until it has.
+    pub(crate) async fn asked_to_end(mut self) -> std::process::ExitStatus {
+        let server = self.client.server();
+        let pid = server.id().and_then(|pid| i32::try_from(pid).ok()).expect("a process");
+        let pid = rustix::process::Pid::from_raw(pid).expect("a process id");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a process to ask");
+        server.wait().await.expect("a process to wait for")
+    }
+
     /// Ends the server with SIGKILL, and waits until its process is gone.
     pub(crate) async fn kill(mut self) {
         self.client.server().kill().await.expect("a process to kill");
@@ -258,8 +267,12 @@ pub(crate) struct RunningCodex {
 impl RunningCodex {
     /// Ends it with SIGKILL.
     pub(crate) fn kill(&self) {
+        self.signal(rustix::process::Signal::KILL);
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid).expect("a process id");
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a process to kill");
+        rustix::process::kill_process(pid, signal).expect("a process to signal");
     }
 
     /// A connection of one's own to it, beside the server's.

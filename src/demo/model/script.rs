@@ -28,6 +28,8 @@ pub enum Reply {
     },
     /// Begins the response, waits at the gate, and goes on.
     Held(Gate, Box<Reply>),
+    /// Begins to say something, and breaks off: the connection is closed in the middle of the response.
+    Cut(String),
     /// Takes the request and never answers.
     Silence,
 }
@@ -57,6 +59,7 @@ impl Reply {
 /// | `RUN command` | runs it with `exec_command`, then says what it printed |
 /// | `CALL tool {…}` | calls any tool with these arguments, in JSON, then says its output |
 /// | `FAIL status` | an HTTP error of that status |
+/// | `CUT text` | begins to say the text, and breaks off |
 /// | `SILENCE` | nothing, ever |
 /// | anything else | says `ok: ` and the prompt |
 pub fn spoken(request: &Request) -> Reply {
@@ -80,6 +83,7 @@ fn command(prompt: &str) -> Option<Reply> {
             Reply::call(name, serde_json::from_str(arguments).ok()?)
         }
         "FAIL" => Reply::Fail { status: rest.parse().ok()?, message: "the prompt asked for it".to_owned() },
+        "CUT" => Reply::Cut(rest.to_owned()),
         "SILENCE" => Reply::Silence,
         _ => return None,
     })
@@ -122,6 +126,7 @@ mod tests {
         assert_eq!(said(told("what now?")), "ok: what now?");
         assert!(matches!(told("FAIL 503"), Reply::Fail { status: 503, .. }));
         assert!(matches!(told("SILENCE"), Reply::Silence));
+        assert!(matches!(told("CUT in the"), Reply::Cut(text) if text == "in the"));
         let Reply::Call { name, arguments } = told("RUN echo a b") else { panic!("no call") };
         assert_eq!((name.as_str(), &arguments["cmd"]), ("exec_command", &json!("echo a b")));
         let Reply::Call { name, arguments } = told(r#"CALL atm.send {"to": "bo"}"#) else { panic!("no call") };

@@ -48,6 +48,12 @@ fn steps(mut reply: Reply) -> Vec<Step> {
             steps.push(Step::Event(failed(&response, status, &message)));
             return steps;
         }
+        Reply::Cut(text) => {
+            let mut begun = message(&text);
+            begun.pop();
+            steps.extend(begun.into_iter().map(Step::Event));
+            return steps;
+        }
         Reply::Held(..) | Reply::Silence => {
             steps.push(Step::Hang);
             return steps;
@@ -210,6 +216,10 @@ mod tests {
 
         let failed = events(Reply::Fail { status: 500, message: "no".into() }.after(&gate));
         assert_eq!(types(&failed), ["response.created", "wait", "response.failed"]);
+        assert_eq!(
+            types(&events(Reply::Cut("a".into()))),
+            ["response.created", "response.output_item.added", "response.output_text.delta"]
+        );
         assert_eq!(types(&events(Reply::Silence.after(&gate))), ["response.created", "wait", "hang"]);
     }
 
