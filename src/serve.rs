@@ -15,7 +15,7 @@ pub use crate::courier::InboxSocket;
 use crate::courier::{Courier, Desk, MailRules};
 use crate::home::Home;
 use crate::ids::{AgentId, AgentName};
-use crate::journal::Journal;
+use crate::journal::{Event, Journal};
 use crate::mail::{Teams, TeamsSetup};
 use crate::mcp::{AgentServer, Door, Server};
 use crate::queue::{Limits, Queues};
@@ -113,9 +113,13 @@ impl Serve {
         let left = door.left();
         // rmcp waits 5 s for calls that are under way when the client leaves; parked, they end at once.
         let parting = async {
-            tokio::select! {
-                () = left => {}
-                () = stop => {}
+            let why = tokio::select! {
+                () = left => "the client has left",
+                () = stop => "it was asked to end",
+            };
+            // One that nobody has used leaves nothing behind.
+            if roster.codex().is_some() {
+                went_through(&journal, "serve_end", why.to_owned(), None);
             }
             let until = Instant::now() + END_MAX;
             roster.leave_all(grace).await;
@@ -131,10 +135,13 @@ impl Serve {
         // What hangs is left: it is in files, and the next start goes on from there.
         let last = async {
             courier.end().await;
+            let journal = journal.clone();
             tokio::task::spawn_blocking(move || journal.close()).await.ok();
         };
         if timeout_at(until, last).await.is_err() {
-            tracing::warn!("something hangs, and is left as it is; the next start takes it up");
+            let error = "something hangs, and is left as it is; the next start takes it up";
+            tracing::warn!(error);
+            went_through(&journal, "serve_end", String::new(), Some(error));
         }
         codex.shutdown().await;
         served
@@ -143,6 +150,13 @@ impl Serve {
 
 fn full_access(home: &Home, settings: &Settings) -> FullAccess {
     if settings.allow_full_access { FullAccess::Allowed } else { FullAccess::Refused { settings: home.config_file() } }
+}
+
+/// A line in what the program goes through.
+fn went_through(journal: &Journal, action: &str, result: String, error: Option<&str>) {
+    let level = if error.is_some() { tracing::Level::WARN } else { tracing::Level::INFO };
+    let result = Some(result.as_str()).filter(|result| !result.is_empty());
+    journal.event(Event { level, action, agent: None, result, error });
 }
 
 /// What the settings let a queue take.

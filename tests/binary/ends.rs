@@ -82,6 +82,8 @@ async fn a_running_turn_has_its_grace_and_its_caller_the_answer() {
     codex.go().await;
     assert_eq!(server.result(call).await["structuredContent"]["content"], "just in time");
     assert_eq!(server.ended().await.status.code(), Some(0));
+    let events = std::fs::read_to_string(stage.home().join(".config/atm/events.jsonl")).unwrap();
+    assert!(events.contains("serve_end") && events.contains("it was asked to end"), "{events}");
     codex.gone().await;
     nothing_runs(&stage);
 }
