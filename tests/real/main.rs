@@ -32,6 +32,7 @@ mod close;
 mod commands;
 mod context;
 mod crash;
+mod documents;
 mod environment;
 mod faults;
 mod letters;

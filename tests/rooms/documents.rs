@@ -3,6 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use atm_agent_mcp::config::{self, ServeFlags, Sources};
+use atm_agent_mcp::home::Home;
+use atm_agent_mcp::mcp::catalog;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -51,4 +55,94 @@ fn every_test_that_the_threat_model_names_is_there() {
             assert!(tests.contains(name), "there is no test {name}: {row}");
         }
     }
+}
+
+/// The pages of the book.
+fn pages() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut places = vec![root().join("docs")];
+    while let Some(place) = places.pop() {
+        for entry in std::fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                places.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == "md") {
+                found.push(entry);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Where the links of a page lead to, but for those to other places.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://") && !target.starts_with('#'))
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere_and_every_page_is_in_the_book() {
+    let summary = root().join("docs/SUMMARY.md");
+    let listed: BTreeSet<PathBuf> =
+        links(&std::fs::read_to_string(&summary).unwrap()).map(|target| root().join("docs").join(target)).collect();
+    let readmes = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name));
+    for page in pages().into_iter().chain(readmes) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for target in links(&text) {
+            let target = page.parent().unwrap().join(target.split('#').next().unwrap());
+            assert!(target.exists(), "{}: {} is not there", page.display(), target.display());
+        }
+        let is_in_it = page == summary || !page.starts_with(root().join("docs")) || listed.contains(&page);
+        assert!(is_in_it, "{} is not in docs/SUMMARY.md", page.display());
+    }
+}
+
+#[test]
+fn the_reference_of_settings_has_every_key() {
+    let text = std::fs::read_to_string(root().join("docs/reference/settings.md")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let loaded = config::load(&Sources {
+        flags: &ServeFlags::default(),
+        env: &|_| None,
+        cwd: dir.path(),
+        home: &Home::at(dir.path()),
+    });
+    let loaded = loaded.unwrap();
+    for listed in loaded.listing {
+        assert!(text.contains(&format!("`{}`", listed.key)), "{} is not in it", listed.key);
+    }
+}
+
+/// The page of tools, from what the client's model is told.
+fn tools_page() -> String {
+    let mut page = String::from(
+        "# Tools\n\nWhat the client's model is told of each tool; this page is written by a test \
+         (`ATM_WRITE_DOCS=1 cargo nextest run the_reference_of_tools`). What results carry, and what errors mean, is in the README.\n",
+    );
+    for tool in catalog::tools() {
+        page.push_str(&format!("\n## `{}`\n\n{}\n", tool.name, tool.description.as_deref().unwrap_or_default()));
+        let schema = serde_json::Value::Object((*tool.input_schema).clone());
+        let required: Vec<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
+        let Some(properties) = schema["properties"].as_object().filter(|all| !all.is_empty()) else { continue };
+        page.push_str("\n| argument | type | what |\n|---|---|---|\n");
+        for (name, property) in properties {
+            let of = property["type"].as_str().unwrap_or("any");
+            let what = property["description"].as_str().unwrap_or_default().replace('|', "\\|");
+            let needed = if required.contains(&name.as_str()) { ", required" } else { "" };
+            page.push_str(&format!("| `{name}` | {of}{needed} | {what} |\n"));
+        }
+    }
+    page
+}
+
+#[test]
+fn the_reference_of_tools_is_what_the_client_is_told() {
+    let path = root().join("docs/reference/tools.md");
+    let page = tools_page();
+    if std::env::var_os("ATM_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "docs/reference/tools.md is not what the tools say: write it anew with ATM_WRITE_DOCS=1");
 }

@@ -1,0 +1,77 @@
+//! What the documents show can be done as it is shown.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::stage::{self, Scene, Server, Stage};
+
+const CODEX: &str = "0.169.0";
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// What a page shows in blocks of this kind, line by line.
+fn lines<'a>(page: &'a str, kind: &str) -> Vec<&'a str> {
+    let fence = format!("```{kind}\n");
+    let blocks = page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks.flat_map(str::lines).filter(|line| !line.trim().is_empty()).collect()
+}
+
+/// Makes the calls that a page shows, in their order.
+async fn calls(server: &Server, page: &str) -> usize {
+    let calls = lines(page, "json");
+    for line in &calls {
+        let call: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let name: &'static str = call["name"].as_str().unwrap().to_owned().leak();
+        server.call(name, call["arguments"].clone()).await.good();
+    }
+    calls.len()
+}
+
+/// Runs the commands of ours that a page shows.
+async fn commands(scene: &Scene, page: &str) -> usize {
+    let ours = lines(page, "sh").into_iter().filter(|line| line.contains("atm-agent-mcp queue")).collect::<Vec<_>>();
+    for line in &ours {
+        let program = Path::new(env!("CARGO_BIN_EXE_atm-agent-mcp")).parent().unwrap();
+        let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+        let mut shell = scene.foreign(Path::new("sh"));
+        let output = shell.env("PATH", path).env("ATM_TEAM", "tests").args(["-c", line]).output().await.unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+    }
+    ours.len()
+}
+
+#[tokio::test]
+async fn the_tutorial_can_be_followed() {
+    stage::play(CODEX, async |stage: Stage| {
+        let scene = stage.plain().await;
+        let server = scene.serve(&[]).await;
+        let tutorial = page("docs/tutorial.md");
+        let (before, after) = tutorial.split_once("## Go on tomorrow").unwrap();
+        assert!(calls(&server, before).await > 5);
+        assert_eq!(commands(&scene, before).await, 2);
+        scene.end(server).await;
+        let server = scene.serve(&[]).await;
+        assert_eq!(calls(&server, after).await, 2);
+        scene.end(server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_readme_shows_works() {
+    stage::play(CODEX, async |stage: Stage| {
+        let scene = stage.plain().await;
+        let server = scene.serve(&[]).await;
+        assert!(calls(&server, &page("README.md")).await > 5);
+        let changed = "git init -q && echo a > file && git add file && echo b > file";
+        assert!(scene.foreign(Path::new("sh")).args(["-c", changed]).status().await.unwrap().success());
+        let arch = serde_json::json!({"identity": "arch", "prompt": "SAY ready"});
+        server.call("codex", arch).await.good();
+        assert!(commands(&scene, &page("README.md")).await > 2);
+        scene.end(server).await;
+    })
+    .await;
+}
