@@ -113,8 +113,12 @@ impl Actor {
     }
 }
 
-/// What the rules are told of a request that came to nothing: that it was refused, if that is sure.
+/// What the rules are told of a request that came to nothing: that it was refused, if that is sure; that Codex is gone, if it
+/// is.
 fn not_done(error: &CodexError, refused: impl FnOnce(Arc<str>) -> Input, job: &Job) -> Input {
+    if let CodexError::Lost(why) = error {
+        return Input::Lost(why.clone());
+    }
     let why = Arc::from(error.to_string());
     if error.is_sure() { refused(why) } else { Input::Unanswered { job: job.clone(), why } }
 }

@@ -11,6 +11,7 @@ on_each_codex! {
     a_model_that_fails_hangs_or_breaks_off_ends_no_more_than_its_turn,
     a_codex_that_is_stopped_ends_with_its_server_in_every_state,
     a_codex_that_is_stopped_for_a_moment_loses_nothing,
+    a_codex_that_is_killed_in_any_state_ends_its_calls_and_is_started_anew,
     a_server_that_is_killed_in_any_state_leaves_a_true_one,
     a_client_that_leaves_in_the_middle_of_everything_loses_nothing_that_waits,
     of_five_hundred_calls_at_once_each_is_answered,
@@ -74,6 +75,52 @@ async fn a_codex_that_is_stopped_ends_with_its_server_in_every_state(stage: Stag
         let expected = if state == "closing" { "closed" } else { "resumable" };
         assert_eq!(sessions.each("sessions", "status"), [expected], "{state}");
         assert_eq!(sessions.list("sessions")[0]["threadId"], thread);
+        scene.end(server).await;
+    }
+}
+
+async fn a_codex_that_is_killed_in_any_state_ends_its_calls_and_is_started_anew(stage: Stage) {
+    for state in STATES {
+        let (scene, [gate]) = stage.again().with_gates(["ana"]).await;
+        let server = scene.serve(&[]).await;
+        let thread = bring(&scene, &server, state, &gate).await;
+        server.codex().await.kill();
+        if ["running", "asking"].contains(&state) {
+            let result = loop {
+                let told = server.call("agent_wait", json!({"agents": [state], "mode": "all"})).await.good();
+                if let [result] = told.list("results") {
+                    break result.clone();
+                }
+            };
+            assert_eq!(
+                (&result["status"], &result["error"]),
+                (&json!("lost"), &json!("CHILD_PROCESS_DEAD")),
+                "{state}"
+            );
+        }
+        let status = server.call("agent_status", json!({})).await.good();
+        assert_eq!(
+            status["agents"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|agent| !agent["asks"].as_array().unwrap().is_empty())
+                .count(),
+            0
+        );
+        if state == "closing" {
+            server.shows(state, "closed").await;
+        } else {
+            let reply = json!({"identity": state, "prompt": "SAY on"});
+            let mut on = server.call("codex-reply", reply.clone()).await;
+            if on.text("status") == "lost" {
+                // It was asked at the very moment of the death; the next one is not.
+                on = server.call("codex-reply", reply).await;
+            }
+            let on = on.good();
+            assert_eq!((on.content(), &on["threadId"]), ("on", &thread), "{state}");
+        }
+        assert!(!scene.project().join("made").exists());
         scene.end(server).await;
     }
 }
