@@ -111,6 +111,7 @@ impl InboxRound {
                     Some(self.pace.failed())
                 }
             };
+            let pause = pause.into_iter().chain(self.membership.due()).min();
             tokio::select! {
                 () = arrivals.arrival() => {}
                 () = changed(&mut self.snapshot, &self.stand) => self.pace.go_on(),
@@ -166,7 +167,7 @@ impl InboxRound {
                     (Todo::Nothing, _) => {
                         // Within a tick of its clock the file system tells no change from another.
                         let is_old = view.changed.is_none_or(|at| at.elapsed().is_ok_and(|age| age > SETTLED));
-                        self.at_rest = is_old.then_some(view);
+                        self.at_rest = is_old.then_some(view).filter(|_| self.membership.due().is_none());
                         return Ok(None);
                     }
                     (Todo::ShutDown(message, request), _) => {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::desk::Desk;
 use super::round::off_the_loop;
 use crate::home::TeamDir;
@@ -13,6 +15,9 @@ use crate::session::{Handle, Roster, Snapshot, State};
 /// How long the end of a session waits for a roster that others have locked.
 const PARTING: Duration = Duration::from_secs(3);
 
+/// How long it stands so before the others are told.
+const SETTLED: Duration = Duration::from_secs(1);
+
 /// One agent in one team.
 pub(super) struct Membership {
     handle: Handle,
@@ -20,6 +25,8 @@ pub(super) struct Membership {
     post: Arc<dyn Post>,
     /// As config.json shows it, if it is in it.
     shown: Option<Activity>,
+    /// Since when it stands otherwise than that shows.
+    differs: Option<Instant>,
     /// What was said last of what is wrong; it is said once.
     complaint: String,
 }
@@ -27,7 +34,14 @@ pub(super) struct Membership {
 impl Membership {
     /// Not yet a member.
     pub(super) fn new(handle: &Handle, desk: &Desk, post: Arc<dyn Post>) -> Membership {
-        Membership { handle: handle.clone(), dir: desk.dir.clone(), post, shown: None, complaint: String::new() }
+        Membership {
+            handle: handle.clone(),
+            dir: desk.dir.clone(),
+            post,
+            shown: None,
+            differs: None,
+            complaint: String::new(),
+        }
     }
 
     /// Whether it is a member.
@@ -41,6 +55,10 @@ impl Membership {
             State::Idle | State::Lost { .. } | State::Closed => Activity::Idle,
             _ => Activity::Active,
         };
+        self.differs = self.shown.filter(|shown| *shown != stands).and(self.differs.or_else(|| Some(Instant::now())));
+        if self.due().is_some_and(|due| !due.is_zero()) {
+            return;
+        }
         let (post, agent, shown) = (self.post.clone(), self.handle.agent().clone(), self.shown);
         let new = (shown.is_none()).then(|| self.new_member(roster.team().clone(), snapshot));
         let dir = self.dir.clone();
@@ -59,11 +77,17 @@ impl Membership {
         match kept.await {
             Ok(Ok(shown)) => {
                 self.shown = shown;
+                self.differs = None;
                 self.complaint.clear();
             }
             Ok(Err(error)) => self.complain(&error),
             Err(error) => self.complain(&error),
         }
+    }
+
+    /// When the others are to be told that it stands otherwise now. A turn that is short is not worth two writes.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.differs.map(|since| SETTLED.saturating_sub(since.elapsed()))
     }
 
     /// It lives no more.
