@@ -254,6 +254,9 @@ pub struct TurnError {
     /// More of them.
     #[serde(default)]
     pub additional_details: Option<String>,
+    /// Of which kind, in its own form.
+    #[serde(default)]
+    pub codex_error_info: Option<Value>,
 }
 
 /// Tokens, counted by Codex.

@@ -207,12 +207,15 @@ fn turn_output() -> Arc<JsonObject> {
             "content": { "type": "string", "description": "What the agent answered, or what went wrong." },
             "agent_id": { "type": "string" },
             "identity": { "type": "string", "description": "The agent's name in the team." },
-            "status": { "type": "string", "description": "completed, running, failed, interrupted, timed_out, cancelled, refused, lost, closed, or error." },
+            "status": { "type": "string", "description": "completed, running, awaiting_approval, failed, interrupted, timed_out, cancelled, refused, lost, closed, or error." },
             "turn_id": { "type": "string" },
             "usage": { "type": "object", "description": "Tokens of the last answer, and thread_total_tokens." },
             "duration_ms": { "type": "integer" },
             "notes": { "type": "array", "items": { "type": "string" }, "description": "What to know beside the answer." },
-            "error": { "type": "string", "description": "A code, if something went wrong." }
+            "asks": { "type": "array", "items": { "type": "object" }, "description": "What waits for a decision: agent_approve with the ask_id." },
+            "error": { "type": "string", "description": "A word, if something went wrong." },
+            "code": { "type": "integer", "description": "The number of that word." },
+            "error_source": { "type": "string", "description": "proxy or child: whose error it is." }
         },
         "required": ["content"]
     });

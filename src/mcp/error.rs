@@ -3,6 +3,7 @@
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Map, Value, json};
 
+use super::codes;
 use crate::session::RosterError;
 
 /// A call that cannot be done. The codes are those of atm-agent-mcp 0.14.0.
@@ -38,7 +39,10 @@ impl ToolError {
     /// The result that carries it.
     pub fn into_result(self) -> CallToolResult {
         let mut fields = self.more;
+        let code = codes::of(self.code);
         fields.insert("error".into(), json!(self.code));
+        fields.insert("code".into(), json!(code.number));
+        fields.insert("error_source".into(), json!(code.side.word()));
         fields.insert("content".into(), json!(self.message));
         fields.insert("status".into(), json!("error"));
         let mut result = CallToolResult::error(vec![ContentBlock::text(self.message)]);

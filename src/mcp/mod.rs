@@ -9,6 +9,7 @@ mod asking;
 mod asks;
 mod audit;
 pub mod catalog;
+pub mod codes;
 pub mod door;
 pub mod error;
 mod progress;

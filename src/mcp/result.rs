@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::ids::{AgentId, AgentName, ThreadId, TurnId};
-use crate::mcp::asks;
+use crate::mcp::{asks, codes};
 use crate::session::{End, Handle, OpenAsk, Outcome, Stop, Tokens};
 
 /// How many characters of answers one result carries.
@@ -38,6 +38,14 @@ pub struct TurnResult {
     asks: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
+    /// The number of `error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_source: Option<&'static str>,
+    /// What Codex says of a turn that failed, in its own form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codex_error_info: Option<Value>,
 }
 
 /// Tokens: the turn's last answer, and the whole thread.
@@ -76,6 +84,9 @@ impl TurnResult {
             notes: notes.iter().chain(&outcome.notes).cloned().collect(),
             asks: Vec::new(),
             error,
+            code: error.map(|word| codes::of(word).number),
+            error_source: error.map(|word| codes::of(word).side.word()),
+            codex_error_info: outcome.error_info.clone(),
         }
     }
 
@@ -95,6 +106,9 @@ impl TurnResult {
             notes: notes.to_vec(),
             asks: Vec::new(),
             error: None,
+            code: None,
+            error_source: None,
+            codex_error_info: None,
         }
     }
 

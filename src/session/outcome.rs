@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::state::Stop;
 use crate::codex::wire::Tokens;
 use crate::ids::{AgentId, AgentName, ThreadId, TurnId};
@@ -28,6 +30,8 @@ pub struct Outcome {
     pub took: Duration,
     /// What the caller should know beside the answer, a sentence each.
     pub notes: Vec<String>,
+    /// What Codex says of a failure, in its own form.
+    pub error_info: Option<Value>,
 }
 
 /// Tokens counted in a turn.
@@ -76,6 +80,7 @@ impl Outcome {
             usage: None,
             took: Duration::ZERO,
             notes: Vec::new(),
+            error_info: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::outcome::{End, Outcome, Usage};
@@ -60,6 +61,7 @@ impl Progress {
     /// What is left when the turn has ended as `turn` says; `stop` is why we ended it, if we did.
     fn into_outcome(self, outcome: Outcome, turn: Option<&Turn>, stop: Option<Stop>) -> Outcome {
         let last = turn.and_then(|turn| turn.items.iter().rev().find_map(answer));
+        let error_info = turn.and_then(|turn| turn.error.as_ref()?.codex_error_info.clone()).filter(is_short);
         let in_its_words = turn.and_then(|turn| turn.error.as_ref()).map(|error| match &error.additional_details {
             Some(details) => format!("{} ({details})", error.message),
             None => error.message.clone(),
@@ -78,10 +80,16 @@ impl Progress {
             usage: self.usage,
             took: self.since.elapsed(),
             notes: self.notes,
+            error_info,
             turn: self.turn,
             ..outcome
         }
     }
+}
+
+/// Whether it is of a size to be handed on.
+fn is_short(info: &Value) -> bool {
+    !info.is_null() && info.to_string().len() <= TROUBLE_MAX
 }
 
 impl Outcome {

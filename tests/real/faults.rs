@@ -54,6 +54,9 @@ async fn a_model_that_fails_hangs_or_breaks_off_ends_no_more_than_its_turn(stage
         }
         let told = turn.result().await.bad();
         assert_eq!(told.text("status"), status, "{prompt}: {told:?}");
+        let (code, source) = if status == "failed" { (-32011, "child") } else { (-32013, "proxy") };
+        assert_eq!((&told["code"], told.text("error_source")), (&json!(code), source), "{told:?}");
+        assert_eq!(told["codex_error_info"].is_null(), status != "failed", "{told:?}");
         let after = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY on"})).await.good();
         assert_eq!(after.content(), "on", "{prompt}");
         server.shows("ana", "idle").await;

@@ -135,9 +135,7 @@ async fn a_shutdown_is_followed_whatever_is_killed(stage: Stage) {
     let ask = json!({"type": "shutdown_request", "requestId": "shutdown-1@ana", "from": "team-lead", "timestamp": "2026-11-25T13:12:38.123Z"});
     not_brought(&scene);
     // Its place in the team first, in two steps; then the answer, then the mark.
-    for (life, step) in
-        ["mail.flocked:3", "mail.replaced:3", "mail.flocked:4", "mail.replaced:4"].iter().enumerate()
-    {
+    for (life, step) in ["mail.flocked:3", "mail.replaced:3", "mail.flocked:4", "mail.replaced:4"].iter().enumerate() {
         let name = format!("ana-{life}");
         let server = scene.serve(&[]).await;
         server.call("codex", json!({"identity": name, "prompt": "SAY hello"})).await.good();

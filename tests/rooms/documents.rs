@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use atm_agent_mcp::config::{self, ServeFlags, Sources};
 use atm_agent_mcp::home::Home;
-use atm_agent_mcp::mcp::catalog;
+use atm_agent_mcp::mcp::{catalog, codes};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -145,4 +145,15 @@ fn the_reference_of_tools_is_what_the_client_is_told() {
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(written == page, "docs/reference/tools.md is not what the tools say: write it anew with ATM_WRITE_DOCS=1");
+}
+
+#[test]
+fn every_error_is_in_the_protocol_as_the_program_has_it() {
+    let text = std::fs::read_to_string(root().join("docs/protocol.md")).unwrap();
+    let (_, after) =
+        text.split_once("| error | code | source | what to do |\n|---|---|---|---|\n").expect("the table of errors");
+    let rows: Vec<&str> = after.lines().take_while(|line| line.starts_with('|')).collect();
+    let expected = codes::ALL
+        .map(|code| format!("| `{}` | {} | {} | {} |", code.word, code.number, code.side.word(), code.meaning));
+    assert_eq!(rows, expected);
 }

@@ -14,8 +14,6 @@ use crate::tools::{BroadcastArgs, Nothing, ReadMailArgs, Refusal, SendArgs, Spea
 
 /// The argument that all of them have.
 const IDENTITY: &str = "identity";
-/// The number of IDENTITY_REQUIRED in atm-agent-mcp 0.14.0.
-const IDENTITY_REQUIRED: i64 = -32009;
 
 pub(super) async fn send(shared: &Shared, arguments: Option<JsonObject>) -> Result<CallToolResult, ToolError> {
     let (speaker, args) = heard::<SendArgs>(shared, "atm_send", arguments)?;
@@ -79,5 +77,5 @@ fn speaker(shared: &Shared, arguments: Option<JsonObject>) -> Result<(Speaker, O
         shown(&name),
         shared.office.lead()
     );
-    Err(ToolError::new("IDENTITY_REQUIRED", message).with("code", IDENTITY_REQUIRED).with("identity", shown(&name)))
+    Err(ToolError::new("IDENTITY_REQUIRED", message).with("identity", shown(&name)))
 }
