@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
 use crate::codex::{Codex, Environment, Launch, run_dir};
-use crate::config::Settings;
+use crate::config::{Events, Settings};
 pub use crate::courier::InboxSocket;
 use crate::courier::{Courier, Desk, MailRules};
 use crate::home::Home;
@@ -78,7 +78,8 @@ impl Serve {
         let Serve { settings, home, own_directory, resume, claude_session, inbox_socket } = self;
         let program = settings.codex_bin.clone();
         let environment = Environment::without(settings.env_remove.clone());
-        let launch = Launch { program, environment, home: home.clone(), deadline: START_DEADLINE };
+        let pieces = settings.trust.events == Events::All;
+        let launch = Launch { program, environment, home: home.clone(), deadline: START_DEADLINE, pieces };
         let codex = Arc::new(Codex::new(launch));
         let dir = home.team(&settings.team);
         let agent_tools = agent_tools(&home, &settings, claude_session.as_deref());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::ask::{Ask, AskedIn, Owed};
-use super::notes::{About, ErrorNote, ItemNote, ResolvedNote, StatusNote, TurnNote, UsageNote};
+use super::notes::{About, ErrorNote, ItemNote, PieceNote, ResolvedNote, StatusNote, TurnNote, UsageNote};
 use super::wire::{Item, TokenUsage, Turn};
 use crate::ids::{ThreadId, TurnId};
 use crate::rpc::Id;
@@ -30,6 +30,15 @@ pub enum ThreadEvent {
         turn: TurnId,
         /// What.
         item: Item,
+    },
+    /// A piece of an answer that is being written; only if somebody wants them.
+    Piece {
+        /// In which turn.
+        turn: TurnId,
+        /// Of which item.
+        item: String,
+        /// The text.
+        text: String,
     },
     /// Tokens were counted.
     Usage {
@@ -80,6 +89,8 @@ pub(super) fn read(method: &str, params: &str) -> Option<ThreadEvent> {
         "item/completed" => {
             parse(method, params).map(|ItemNote { item, turn_id: turn }| ThreadEvent::ItemCompleted { turn, item })
         }
+        "item/agentMessage/delta" => parse(method, params)
+            .map(|PieceNote { turn_id: turn, item_id: item, delta: text }| ThreadEvent::Piece { turn, item, text }),
         "thread/tokenUsage/updated" => parse(method, params)
             .map(|UsageNote { turn_id: turn, token_usage: usage }| ThreadEvent::Usage { turn, usage }),
         "thread/status/changed" => {

@@ -28,6 +28,9 @@ pub enum Item {
     },
     /// A command that was run.
     CommandExecution {
+        /// Its id.
+        #[serde(default)]
+        id: String,
         /// As a shell line.
         #[serde(default)]
         command: String,

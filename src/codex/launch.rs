@@ -47,7 +47,7 @@ pub(super) async fn launch(launch: Launch, stop: watch::Receiver<bool>, keeper: 
 
     let mut tasks = JoinSet::new();
     let (peer, incoming) = Peer::start(connection, &mut tasks);
-    let version = match handshake(&peer, until).await {
+    let version = match handshake(&peer, launch.pieces, until).await {
         Ok(user_agent) => user_agent,
         Err(CallError::TimedOut { .. }) => return Err(silent(&program, &launch, process).await),
         Err(CallError::Closed) => {
@@ -89,7 +89,7 @@ pub(super) async fn join(connection: Connection) -> Result<Client, StartError> {
     let (peer, incoming) = Peer::start(connection, &mut tasks);
     let program = PathBuf::from("(joined)");
     let refused = |error: CallError| StartError::Died { program: program.clone(), how: error.to_string() };
-    let version = handshake(&peer, Instant::now() + JOIN_DEADLINE).await.map_err(refused)?;
+    let version = handshake(&peer, false, Instant::now() + JOIN_DEADLINE).await.map_err(refused)?;
     peer.notify(method::INITIALIZED);
     let info = ServerInfo { program, version, transport: Transport::Pipes, socket: None, pid: 0 };
     let (client, tell_gone) = client(&peer, info);
@@ -140,14 +140,15 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     stop.wait_for(|stop| *stop).await.ok();
 }
 
-async fn handshake(peer: &Peer, until: Instant) -> Result<String, CallError> {
+async fn handshake(peer: &Peer, pieces: bool, until: Instant) -> Result<String, CallError> {
+    let unwanted = wire::OPTED_OUT.into_iter().filter(|method| !pieces || *method != wire::PIECES);
     let hello = wire::Initialize {
         client_info: wire::ClientInfo {
             name: env!("CARGO_PKG_NAME"),
             title: "atm-agent-mcp",
             version: env!("CARGO_PKG_VERSION"),
         },
-        capabilities: wire::Capabilities { experimental_api: true, opt_out_notification_methods: &wire::OPTED_OUT },
+        capabilities: wire::Capabilities { experimental_api: true, opt_out_notification_methods: unwanted.collect() },
     };
     let left = until.saturating_duration_since(Instant::now());
     let answer = peer.call(method::INITIALIZE, &hello, left).end().await?;

@@ -177,6 +177,8 @@ pub struct Launch {
     pub home: Home,
     /// How long it may take to answer.
     pub deadline: Duration,
+    /// Whether the pieces of answers are wanted while they are written: most of the traffic of a turn.
+    pub pieces: bool,
 }
 
 /// The way to the one app-server.

@@ -21,6 +21,14 @@ pub(super) struct ItemNote {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub(super) struct PieceNote {
+    pub(super) turn_id: TurnId,
+    pub(super) item_id: String,
+    pub(super) delta: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct UsageNote {
     pub(super) turn_id: TurnId,
     pub(super) token_usage: TokenUsage,

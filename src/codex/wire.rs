@@ -27,11 +27,14 @@ pub(super) mod method {
     pub(in crate::codex) const TERMINALS_CLEAN: &str = "thread/backgroundTerminals/clean";
 }
 
+/// The pieces of answers, which only some have use for.
+pub(super) const PIECES: &str = "item/agentMessage/delta";
+
 /// Notifications that we have no use for: asked not to be sent. The deltas are most of the traffic of a turn.
 pub(super) const OPTED_OUT: [&str; 15] = [
     "account/rateLimits/updated",
     "command/exec/outputDelta",
-    "item/agentMessage/delta",
+    PIECES,
     "item/commandExecution/outputDelta",
     "item/fileChange/outputDelta",
     "item/fileChange/patchUpdated",
@@ -64,7 +67,7 @@ pub(super) struct ClientInfo {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Capabilities {
     pub(super) experimental_api: bool,
-    pub(super) opt_out_notification_methods: &'static [&'static str],
+    pub(super) opt_out_notification_methods: Vec<&'static str>,
 }
 
 #[derive(Debug, Deserialize)]

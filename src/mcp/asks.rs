@@ -187,11 +187,7 @@ pub(super) fn old_fields(handle: &Handle, open: &OpenAsk) -> Map<String, Value> 
             fields["codex_parsed_cmd"] = json!([]);
         }
         Ask::FileChange { changes, grant_root, reason } => {
-            let change = |change: &Change| match change.kind.name.as_str() {
-                "update" => json!({ "type": "update", "unified_diff": change.diff }),
-                kind => json!({ "type": kind, "content": change.diff }),
-            };
-            let changes: Map<String, Value> = changes.iter().map(|c| (c.path.clone(), change(c))).collect();
+            let changes: Map<String, Value> = changes.iter().map(|c| (c.path.clone(), old_change(c))).collect();
             fields["codex_elicitation"] = json!("patch-approval");
             fields["codex_changes"] = json!(changes);
             fields["codex_reason"] = json!(reason);
@@ -200,6 +196,14 @@ pub(super) fn old_fields(handle: &Handle, open: &OpenAsk) -> Map<String, Value> 
         _ => {}
     }
     fields.as_object().cloned().unwrap_or_default()
+}
+
+/// A change of a file as clients of the lost tool know it.
+pub(super) fn old_change(change: &Change) -> Value {
+    match change.kind.name.as_str() {
+        "update" => json!({ "type": "update", "unified_diff": change.diff }),
+        kind => json!({ "type": kind, "content": change.diff }),
+    }
 }
 
 /// What the client's user decided, and why; `None` if that is no decision.

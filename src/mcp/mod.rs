@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod codes;
 pub mod door;
 pub mod error;
+mod events;
 mod progress;
 pub mod result;
 pub mod server;

@@ -7,16 +7,17 @@ use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RequestContext};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use crate::config::Events;
 use crate::session::Handle;
 
 /// The least time between two lines.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Tells what `handle`'s agent does whenever that has changed, for ever; without a token it does nothing.
-pub(super) async fn tell(handle: &Handle, context: &RequestContext<RoleServer>) {
+pub(super) async fn tell(handle: &Handle, events: Events, context: &RequestContext<RoleServer>) {
     match context.meta.get_progress_token() {
-        Some(token) => tell_all(handle, &context.peer, token).await,
-        None => std::future::pending().await,
+        Some(token) if events != Events::Off => tell_all(handle, &context.peer, token).await,
+        _ => std::future::pending().await,
     }
 }
 

@@ -21,6 +21,7 @@ use super::delivery::UnderWay;
 use super::handle::{Command, Farewell, Goodbye, Outbox, Reply};
 use super::identity::Lock;
 use super::kept::Kept;
+use super::listening::Listeners;
 use super::opening::Opened;
 use super::rules::Rules;
 use super::snapshot::Snapshot;
@@ -53,6 +54,7 @@ pub(super) struct Actor {
     pub(super) tool_calls: ToolCalls,
     pub(super) approvals: Approvals,
     pub(super) watchdog: Watchdog,
+    pub(super) listeners: Listeners,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) snapshot: watch::Sender<Snapshot>,
     pub(super) outbox: Arc<Outbox>,
@@ -162,6 +164,7 @@ impl Actor {
             Command::Reattach(call, caller) => self.reattach(call, caller),
             Command::Rule(ruling) => self.rule(ruling),
             Command::EndingOf(ask, done) => drop(done.send(self.approvals.ending_of(&ask))),
+            Command::Listen(ear) => self.listeners.add(ear),
             Command::Leave => {
                 self.decline_all("the server ends");
                 self.input(Input::Leave);
@@ -240,7 +243,9 @@ impl Actor {
         if !matches!(event, ThreadEvent::Lost(_)) {
             self.confirm();
         }
+        self.listeners.happened(&event);
         match event {
+            ThreadEvent::Piece { .. } => {}
             ThreadEvent::TurnStarted(turn) => {
                 if matches!(self.rules.job(), Some(Job::Delivery(_))) {
                     steps::at("deliver.sent");

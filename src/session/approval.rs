@@ -100,8 +100,10 @@ impl<O> Default for Asks<O> {
 
 impl<O> Asks<O> {
     /// One more.
-    pub fn add(&mut self, ask: OpenAsk, owed: O) {
-        self.open.push((Arc::new(ask), owed));
+    pub fn add(&mut self, ask: OpenAsk, owed: O) -> Arc<OpenAsk> {
+        let ask = Arc::new(ask);
+        self.open.push((ask.clone(), owed));
+        ask
     }
 
     /// What is open, the oldest first.

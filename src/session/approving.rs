@@ -99,7 +99,8 @@ impl Actor {
             None => false,
         };
         self.does(&format!("waiting for a decision: it asks {}", ask.summary()));
-        self.approvals.asks.add(OpenAsk { id, ask, asked_in, since, until, is_for_nobody }, owed);
+        let open = self.approvals.asks.add(OpenAsk { id, ask, asked_in, since, until, is_for_nobody }, owed);
+        self.listeners.asked(&open);
         self.input(Input::Asks(true));
     }
 

@@ -11,6 +11,7 @@ use super::approval::{AskId, NotTaken, OpenAsk};
 use super::approving::Ruling;
 use super::asking::Question;
 use super::delivery::{Delivery, Receipt, Waiter};
+use super::listening::{Ear, Listener};
 use super::outcome::{End, Outcome};
 use super::snapshot::Snapshot;
 use super::state::{CallId, State, TOO_MANY, WAITING_MAX};
@@ -49,6 +50,7 @@ pub(super) enum Command {
     Reattach(CallId, oneshot::Sender<Arc<Outcome>>),
     Interrupt,
     Leave,
+    Listen(Ear),
     Rule(Ruling),
     EndingOf(AskId, oneshot::Sender<Option<Arc<str>>>),
     End {
@@ -202,6 +204,14 @@ impl Handle {
     fn is_busy_in(&self, snapshot: &Snapshot) -> bool {
         let answered = self.commands.is_closed() || snapshot.answered >= self.counts.asked.load(Ordering::Relaxed);
         !answered || snapshot.has_turn()
+    }
+
+    /// Hears what happens in its thread from now on.
+    pub fn listen(&self) -> Listener {
+        let (ear, listener) = Ear::new();
+        // One that takes no commands has nothing to tell.
+        self.commands.try_send(Command::Listen(ear)).ok();
+        listener
     }
 
     /// Awaits the end of a call.

@@ -30,6 +30,7 @@ pub(crate) async fn read(order: &Order) -> io::Result<()> {
         environment: Environment::default(),
         home: Home::at(&order.home),
         deadline: Duration::from_secs(60),
+        pieces: false,
     });
     let thread = ThreadId::parse(&order.thread).map_err(io::Error::other)?;
     let messages = match codex.connect().await {

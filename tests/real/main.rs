@@ -34,6 +34,7 @@ mod context;
 mod crash;
 mod documents;
 mod environment;
+mod events;
 mod faults;
 mod letters;
 mod limits;

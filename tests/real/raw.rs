@@ -46,7 +46,8 @@ impl Raw {
 
     /// Calls a tool.
     pub(crate) async fn call(&mut self, id: u64, tool: &str, arguments: Value) {
-        self.ask(id, "tools/call", json!({ "name": tool, "arguments": arguments })).await;
+        let meta = json!({ "progressToken": id });
+        self.ask(id, "tools/call", json!({ "name": tool, "arguments": arguments, "_meta": meta })).await;
     }
 
     /// Calls a tool in the way of 2026-07-28; `more` goes beside name and arguments.
@@ -92,6 +93,11 @@ impl Raw {
             }
             self.heard.push(message);
         }
+    }
+
+    /// What was heard of this method meanwhile.
+    pub(crate) fn heard_of(&mut self, method: &str) -> Vec<Value> {
+        self.heard.extract_if(.., |message| message["method"] == method).collect()
     }
 
     /// The result of a request.

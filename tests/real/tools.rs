@@ -50,6 +50,7 @@ impl Agents {
             environment: Environment::default(),
             home: home.clone(),
             deadline: Duration::from_secs(60),
+            pieces: false,
         };
         let codex = Arc::new(Codex::new(launch));
         let setup = Setup {

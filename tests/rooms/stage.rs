@@ -79,6 +79,7 @@ impl Stage {
             environment: Environment::default(),
             home: home.clone(),
             deadline: Duration::from_secs(10),
+            pieces: false,
         };
         let setup = Setup {
             team: settings.team.clone(),

@@ -78,7 +78,7 @@ fn written(turn: &Turn, answers_only: bool) -> String {
                 let text: Vec<&str> = content.iter().filter_map(|part| part.text.as_deref()).collect();
                 lines.push(format!("> {}", text.join("\n").replace('\n', "\n> ")));
             }
-            Item::CommandExecution { command, exit_code } => {
+            Item::CommandExecution { command, exit_code, .. } => {
                 let code = exit_code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit {code}"));
                 lines.push(format!("$ {command} ({code})"));
             }

@@ -12,6 +12,7 @@ use crate::ids::AgentId;
 use crate::mcp::asking::{self, USER};
 use crate::mcp::asks;
 use crate::mcp::error::ToolError;
+use crate::mcp::events::Told;
 use crate::mcp::progress;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::{Shared, shown};
@@ -40,7 +41,8 @@ pub(super) async fn run(
     if context.client_capabilities().is_some_and(|can| can.supports_tasks()) {
         return Ok(tasks::begin(shared, handle, prompt, notes, asking::is_asked_in_answers(context)));
     }
-    Ok(wait(shared, handle, handle.turn(prompt, limit), notes, context).await)
+    let told = Told::of(handle, shared.settings.trust.events);
+    Ok(wait(shared, handle, handle.turn(prompt, limit), notes, told, context).await)
 }
 
 /// Goes on with a call whose answer was that something is to be decided: with what was decided.
@@ -78,7 +80,10 @@ pub(in crate::mcp) async fn go_on(
     let ticket = handle.reattach(call).await;
     match is_open {
         true => Ok(left_open(&handle, ticket, &[]).await),
-        false => Ok(wait(shared, &handle, ticket, Vec::new(), context).await),
+        false => {
+            let told = Told::of(&handle, shared.settings.trust.events);
+            Ok(wait(shared, &handle, ticket, Vec::new(), told, context).await)
+        }
     }
 }
 
@@ -87,6 +92,7 @@ async fn wait(
     handle: &Handle,
     mut ticket: Ticket,
     notes: Vec<String>,
+    mut told: Told,
     context: &RequestContext<RoleServer>,
 ) -> CallToolResponse {
     let outcome = tokio::select! {
@@ -95,7 +101,8 @@ async fn wait(
             handle.cancel(&ticket).await;
             handle.outcome(&mut ticket).await
         }
-        () = progress::tell(handle, context) => unreachable!("it tells for ever"),
+        () = progress::tell(handle, shared.settings.trust.events, context) => unreachable!("it tells for ever"),
+        () = told.tell(handle, context) => unreachable!("it tells for ever"),
         trouble = unreachable_model(handle) => {
             let mut notes = notes;
             notes.push(format!(
@@ -123,6 +130,7 @@ async fn wait(
             }
         }
     };
+    told.end(handle, context).await;
     TurnResult::of(&outcome, &notes, TEXT_MAX).into_result().into()
 }
 
