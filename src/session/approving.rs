@@ -20,6 +20,8 @@ use crate::ids::TurnId;
 const CHANGES_MAX: usize = 64;
 /// How long the model's being told why may hold up the answer.
 const TOLD: Duration = Duration::from_secs(5);
+/// How long a note may be, in characters.
+const NOTE_MAX: usize = 300;
 /// How much of a reason is told, in characters.
 const REASON_MAX: usize = 1_000;
 
@@ -80,7 +82,7 @@ impl Approvals {
 impl Actor {
     /// Codex asks something.
     pub(super) fn asked(&mut self, mut ask: Ask, asked_in: AskedIn, owed: Owed) {
-        if !ask.is_question() {
+        if !ask.is_question() || self.rules.is_parting() {
             // Its answer is given when it is dropped.
             let note = format!("Codex asked {}; it was refused.", ask.summary());
             return self.note_of_turn(&note);
@@ -113,7 +115,8 @@ impl Actor {
             let ends_turn = verdict.decision == Decision::Cancel
                 && !matches!(ask.ask, Ask::Command { .. } | Ask::FileChange { .. } | Ask::Elicitation { .. });
             if !verdict.decision.is_yes() {
-                let why = reason.as_deref().map(|reason| format!(": {}", one_reason(reason))).unwrap_or_default();
+                let why =
+                    reason.as_deref().map(|reason| format!(": {}", one_line(reason, REASON_MAX))).unwrap_or_default();
                 self.note_of_turn(&format!("It asked {}; {} by {by}{why}.", ask.ask.summary(), past_tense(&verdict)));
             }
             self.does("thinking");
@@ -121,7 +124,7 @@ impl Actor {
                 &ask,
                 owed,
                 answer,
-                reason.map(|reason| format!("{} {by}: {}", refused(&ask, &verdict), one_reason(&reason))),
+                reason.map(|reason| format!("{} {by}: {}", refused(&ask, &verdict), one_line(&reason, REASON_MAX))),
             );
             if ends_turn {
                 self.input(Input::Stop(Stop::Interrupted));
@@ -199,7 +202,7 @@ impl Actor {
     /// A note for whoever gets the turn's result.
     fn note_of_turn(&mut self, note: &str) {
         if let Some(progress) = &mut self.turn {
-            progress.note(one_note(note));
+            progress.note(one_line(note, NOTE_MAX));
         }
     }
 }
@@ -213,11 +216,7 @@ fn refused(ask: &OpenAsk, verdict: &Verdict) -> String {
     format!("{what} {} by", past_tense(verdict))
 }
 
-fn one_reason(reason: &str) -> String {
-    reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON_MAX).collect()
-}
-
-/// A note that carries foreign text stays one bounded line.
-fn one_note(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+/// Foreign text in one bounded line.
+fn one_line(text: &str, most: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
 }

@@ -83,6 +83,11 @@ impl Rules {
         }
     }
 
+    /// Whether it is about to end: nothing new is begun, and nobody is asked.
+    pub fn is_parting(&self) -> bool {
+        self.leaves || matches!(self.state, State::Closing | State::Closed)
+    }
+
     /// How many calls wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()

@@ -123,6 +123,16 @@ async fn closing_an_agent_waits_two_seconds_for_its_turn_and_no_longer() {
     assert_eq!(since.elapsed().as_secs(), 2);
 }
 
+#[tokio::test]
+async fn who_is_being_closed_asks_nobody_any_more() {
+    let mut stage = Stage::with_running_turn(ServeFlags::default()).await;
+    stage.client.call(2, "agent_close", &json!({"identity": "codex"})).await;
+    stage.codex.expect("turn/interrupt").await;
+    let ask = json!({"threadId": "thread-1", "turnId": "turn-1", "itemId": "i", "command": "rm -rf /"});
+    stage.codex.asks(0, "item/commandExecution/requestApproval", &ask);
+    assert_eq!(stage.codex.hear().await["result"]["decision"], "decline");
+}
+
 #[tokio::test(start_paused = true)]
 async fn waiting_ends_after_its_time_and_says_who_is_still_running() {
     let mut stage = Stage::with_running_turn(ServeFlags::default()).await;
