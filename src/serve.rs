@@ -109,7 +109,7 @@ impl Serve {
         let desk = desk.with_socket(inbox_socket.filter(|_| settings.mail.inbox_socket));
         let courier = Courier::start(roster.clone(), queues.clone(), Some(desk), settings.request_timeout);
         let server = Server::new(roster.clone(), queues, office, journal.clone(), settings, own_directory);
-        let asks = server.clone().attend_to_asks();
+        let attended = server.clone().attend();
         let door = Door::open(reader, writer);
         let left = door.left();
         // rmcp waits 5 s for calls that are under way when the client leaves; parked, they end at once.
@@ -131,7 +131,7 @@ impl Serve {
         let (served, until) = tokio::select! {
             served = attend(server, door) => (served, parting.await),
             until = &mut parting => (Ok(()), until),
-            () = asks => unreachable!("it attends for ever"),
+            () = attended => unreachable!("it attends for ever"),
         };
         // What hangs is left: it is in files, and the next start goes on from there.
         let last = async {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::ask::{Ask, AskedIn, Owed};
-use super::notes::{About, ErrorNote, ItemNote, PieceNote, ResolvedNote, StatusNote, TurnNote, UsageNote};
-use super::wire::{Item, TokenUsage, Turn};
+use super::notes::{About, ErrorNote, ItemNote, PieceNote, ResolvedNote, StatusNote, TurnNote, UsageNote, WarningNote};
+use super::wire::{Item, TokenUsage, Turn, TurnError};
 use crate::ids::{ThreadId, TurnId};
 use crate::rpc::Id;
 
@@ -40,6 +40,8 @@ pub enum ThreadEvent {
         /// The text.
         text: String,
     },
+    /// Codex warns of something.
+    Warned(String),
     /// Tokens were counted.
     Usage {
         /// In which turn.
@@ -51,8 +53,8 @@ pub enum ThreadEvent {
     Failed {
         /// In which turn.
         turn: TurnId,
-        /// In Codex's words.
-        message: String,
+        /// What, in Codex's words.
+        error: TurnError,
         /// Whether Codex tries again.
         retried: bool,
     },
@@ -91,6 +93,7 @@ pub(super) fn read(method: &str, params: &str) -> Option<ThreadEvent> {
         }
         "item/agentMessage/delta" => parse(method, params)
             .map(|PieceNote { turn_id: turn, item_id: item, delta: text }| ThreadEvent::Piece { turn, item, text }),
+        "warning" => parse(method, params).map(|WarningNote { message }| ThreadEvent::Warned(message)),
         "thread/tokenUsage/updated" => parse(method, params)
             .map(|UsageNote { turn_id: turn, token_usage: usage }| ThreadEvent::Usage { turn, usage }),
         "thread/status/changed" => {
@@ -102,7 +105,7 @@ pub(super) fn read(method: &str, params: &str) -> Option<ThreadEvent> {
         "thread/archived" => Some(ThreadEvent::Lost("its thread was archived".into())),
         "thread/deleted" => Some(ThreadEvent::Lost("its thread was deleted".into())),
         "error" => parse(method, params).map(|ErrorNote { turn_id: turn, error, will_retry: retried }| {
-            ThreadEvent::Failed { turn, message: error.message, retried }
+            ThreadEvent::Failed { turn, error, retried }
         }),
         _ => {
             tracing::trace!(method, "a notification without use");

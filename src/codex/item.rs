@@ -27,17 +27,7 @@ pub enum Item {
         phase: Option<String>,
     },
     /// A command that was run.
-    CommandExecution {
-        /// Its id.
-        #[serde(default)]
-        id: String,
-        /// As a shell line.
-        #[serde(default)]
-        command: String,
-        /// Its exit code, once it ended.
-        #[serde(default)]
-        exit_code: Option<i64>,
-    },
+    CommandExecution(Execution),
     /// Files that were changed.
     FileChange {
         /// Its id.
@@ -46,6 +36,9 @@ pub enum Item {
         /// Which, and how.
         #[serde(default)]
         changes: Vec<Change>,
+        /// What has become of it: `inProgress`, `completed`, `failed`, `declined`.
+        #[serde(default)]
+        status: Option<String>,
     },
     /// A tool of an MCP server that was called.
     McpToolCall {
@@ -96,6 +89,26 @@ pub enum Item {
     /// A kind that we have no use for, or that a later Codex invents.
     #[serde(other)]
     Other,
+}
+
+/// A command that runs, or has run.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Execution {
+    /// Its id.
+    pub id: String,
+    /// As a shell line.
+    pub command: String,
+    /// Where.
+    pub cwd: Option<String>,
+    /// What has become of it: `inProgress`, `completed`, `failed`, `declined`.
+    pub status: Option<String>,
+    /// What it has printed, once it ended.
+    pub aggregated_output: Option<String>,
+    /// Its exit code, once it ended.
+    pub exit_code: Option<i64>,
+    /// How long it took, once it ended.
+    pub duration_ms: Option<u64>,
 }
 
 /// A part of a user's message.

@@ -84,12 +84,12 @@ pub(super) async fn launch(launch: Launch, stop: watch::Receiver<bool>, keeper: 
 }
 
 /// Speaks with an app-server that somebody else runs, until its connection ends.
-pub(super) async fn join(connection: Connection) -> Result<Client, StartError> {
+pub(super) async fn join(connection: Connection, pieces: bool) -> Result<Client, StartError> {
     let mut tasks = JoinSet::new();
     let (peer, incoming) = Peer::start(connection, &mut tasks);
     let program = PathBuf::from("(joined)");
     let refused = |error: CallError| StartError::Died { program: program.clone(), how: error.to_string() };
-    let version = handshake(&peer, false, Instant::now() + JOIN_DEADLINE).await.map_err(refused)?;
+    let version = handshake(&peer, pieces, Instant::now() + JOIN_DEADLINE).await.map_err(refused)?;
     peer.notify(method::INITIALIZED);
     let info = ServerInfo { program, version, transport: Transport::Pipes, socket: None, pid: 0 };
     let (client, tell_gone) = client(&peer, info);

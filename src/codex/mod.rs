@@ -210,9 +210,10 @@ impl Codex {
     /// Speaks with an app-server at the other end of `connection`, which somebody else has started and will end: a
     /// script in a test, with time in its hand.
     pub fn joined_to(connection: Connection, launch: Launch) -> Codex {
+        let pieces = launch.pieces;
         let codex = Codex::new(launch);
         codex.current().starting =
-            Some(launch::join(connection).map(|joined| joined.map_err(Arc::new)).boxed().shared());
+            Some(launch::join(connection, pieces).map(|joined| joined.map_err(Arc::new)).boxed().shared());
         codex
     }
 

@@ -63,6 +63,11 @@ pub(super) struct ErrorNote {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct WarningNote {
+    pub(super) message: String,
+}
+
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ResolvedNote {
     pub(super) request_id: Id,

@@ -3,7 +3,7 @@
 //! A hand-written subset, tolerant of fields and variants that it does not know. `tests/real` checks it against the
 //! schema that the installed Codex prints. Shapes as seen with 0.144.6 and 0.169.0.
 
-pub use super::item::{Change, ChangeKind, Item, Part};
+pub use super::item::{Change, ChangeKind, Execution, Item, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -181,6 +181,7 @@ pub(super) struct TurnInterrupt<'a> {
 
 /// What `thread/start` and `thread/resume` answer.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ThreadOpened {
     /// The thread.
     pub thread: Thread,
@@ -190,6 +191,18 @@ pub struct ThreadOpened {
     /// Where its commands may write.
     #[serde(default)]
     pub sandbox: SandboxOfThread,
+    /// Who has the model.
+    #[serde(default)]
+    pub model_provider: Option<String>,
+    /// Where the agent works.
+    #[serde(default)]
+    pub cwd: Option<String>,
+    /// When Codex asks, in its own words.
+    #[serde(default)]
+    pub approval_policy: Value,
+    /// How hard the model thinks.
+    #[serde(default)]
+    pub reasoning_effort: Option<String>,
 }
 
 /// A thread.
@@ -226,6 +239,12 @@ pub struct Turn {
     /// What was said and done; in `turn/completed` the last answer only, or nothing.
     #[serde(default)]
     pub items: Vec<Item>,
+    /// When it began, in seconds since 1970.
+    #[serde(default)]
+    pub started_at: Option<i64>,
+    /// When it ended.
+    #[serde(default)]
+    pub completed_at: Option<i64>,
     /// How long it took.
     #[serde(default)]
     pub duration_ms: Option<u64>,

@@ -187,9 +187,8 @@ pub(super) fn old_fields(handle: &Handle, open: &OpenAsk) -> Map<String, Value> 
             fields["codex_parsed_cmd"] = json!([]);
         }
         Ask::FileChange { changes, grant_root, reason } => {
-            let changes: Map<String, Value> = changes.iter().map(|c| (c.path.clone(), old_change(c))).collect();
             fields["codex_elicitation"] = json!("patch-approval");
-            fields["codex_changes"] = json!(changes);
+            fields["codex_changes"] = json!(old_changes(changes));
             fields["codex_reason"] = json!(reason);
             fields["codex_grant_root"] = json!(grant_root);
         }
@@ -198,12 +197,13 @@ pub(super) fn old_fields(handle: &Handle, open: &OpenAsk) -> Map<String, Value> 
     fields.as_object().cloned().unwrap_or_default()
 }
 
-/// A change of a file as clients of the lost tool know it.
-pub(super) fn old_change(change: &Change) -> Value {
-    match change.kind.name.as_str() {
+/// Changes of files as clients of the lost tool know them.
+pub(super) fn old_changes(changes: &[Change]) -> Map<String, Value> {
+    let old = |change: &Change| match change.kind.name.as_str() {
         "update" => json!({ "type": "update", "unified_diff": change.diff }),
         kind => json!({ "type": kind, "content": change.diff }),
-    }
+    };
+    changes.iter().map(|change| (change.path.clone(), old(change))).collect()
 }
 
 /// What the client's user decided, and why; `None` if that is no decision.

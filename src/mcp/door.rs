@@ -4,17 +4,20 @@
 //! in it would wait for ever. This one says what was wrong.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::RoleServer;
-use rmcp::model::{ClientRequest, GetMeta, JsonRpcMessage};
+use rmcp::model::{ClientRequest, GetMeta, JsonRpcMessage, ServerNotification};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
+
+use super::events::METHOD;
 
 /// The longest line that is read, in bytes. Arguments have smaller limits of their own, with better errors.
 const LINE_MAX: usize = 64 * 1024 * 1024;
@@ -24,11 +27,28 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// side of the door waits for the other.
 const DEPTH: usize = 256;
 
+/// How many of these are events of turns: so an answer has few of them before it, however many there are.
+const EVENTS: usize = 16;
+
+/// A line on its way out, and the place of an event, if it is one.
+#[derive(Debug)]
+struct Line {
+    text: Vec<u8>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Vec<u8>> for Line {
+    fn from(text: Vec<u8>) -> Line {
+        Line { text, _place: None }
+    }
+}
+
 /// The two pipes, each owned by a task.
 #[derive(Debug)]
 pub struct Door {
     incoming: mpsc::Receiver<RxJsonRpcMessage<RoleServer>>,
-    outgoing: Option<mpsc::Sender<Vec<u8>>>,
+    outgoing: Option<mpsc::Sender<Line>>,
+    events: Arc<Semaphore>,
     reader: JoinHandle<()>,
     writer: JoinHandle<()>,
     left: watch::Receiver<()>,
@@ -50,7 +70,8 @@ impl Door {
             drop(open);
         });
         let writer = tokio::spawn(write(writer, outgoing));
-        Door { incoming, outgoing: Some(to_client), reader, writer, left }
+        let events = Arc::new(Semaphore::new(EVENTS));
+        Door { incoming, outgoing: Some(to_client), events, reader, writer, left }
     }
 
     /// Comes when the client has closed our stdin: it wants no more answers.
@@ -68,10 +89,15 @@ impl Transport<RoleServer> for Door {
         message: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), io::Error>> + Send + 'static {
         let outgoing = self.outgoing.clone();
+        let events = is_event(&message).then(|| self.events.clone());
         async move {
             let closed = || io::Error::new(io::ErrorKind::NotConnected, "the client is gone");
-            let line = serde_json::to_vec(&message)?;
-            outgoing.ok_or_else(closed)?.send(line).await.map_err(|_| closed())
+            let text = serde_json::to_vec(&message)?;
+            let _place = match events {
+                Some(events) => Some(events.acquire_owned().await.map_err(|_| closed())?),
+                None => None,
+            };
+            outgoing.ok_or_else(closed)?.send(Line { text, _place }).await.map_err(|_| closed())
         }
     }
 
@@ -83,6 +109,7 @@ impl Transport<RoleServer> for Door {
         self.reader.abort();
         (&mut self.reader).await.ok();
         self.outgoing = None;
+        self.events.close();
         if tokio::time::timeout(LAST_WORDS, &mut self.writer).await.is_err() {
             tracing::debug!("the client has left and reads no more");
             self.writer.abort();
@@ -91,10 +118,19 @@ impl Transport<RoleServer> for Door {
     }
 }
 
-async fn write(mut writer: impl AsyncWrite + Unpin, mut outgoing: mpsc::Receiver<Vec<u8>>) {
+fn is_event(message: &TxJsonRpcMessage<RoleServer>) -> bool {
+    match message {
+        JsonRpcMessage::Notification(notification) => {
+            matches!(&notification.notification, ServerNotification::CustomNotification(note) if note.method == METHOD)
+        }
+        _ => false,
+    }
+}
+
+async fn write(mut writer: impl AsyncWrite + Unpin, mut outgoing: mpsc::Receiver<Line>) {
     while let Some(mut line) = outgoing.recv().await {
-        line.push(b'\n');
-        if let Err(error) = async { writer.write_all(&line).await.and(writer.flush().await) }.await {
+        line.text.push(b'\n');
+        if let Err(error) = async { writer.write_all(&line.text).await.and(writer.flush().await) }.await {
             return tracing::debug!(%error, "the client reads no more");
         }
     }
@@ -103,16 +139,16 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut outgoing: mpsc::Receiver
 async fn read(
     mut reader: impl AsyncBufRead + Unpin,
     from_client: mpsc::Sender<RxJsonRpcMessage<RoleServer>>,
-    to_client: mpsc::Sender<Vec<u8>>,
+    to_client: mpsc::Sender<Line>,
 ) {
     let mut line = Vec::new();
     let mut opened = false;
     loop {
         line.clear();
         let message = match read_line(&mut reader, &mut line).await {
-            Ok(Line::End) => return,
-            Ok(Line::Whole) => understand(line.trim_ascii()),
-            Ok(Line::TooLong) => Err(refusal(
+            Ok(Read::End) => return,
+            Ok(Read::Whole) => understand(line.trim_ascii()),
+            Ok(Read::TooLong) => Err(refusal(
                 -32600,
                 &Value::Null,
                 &format!("the line is longer than {LINE_MAX} bytes and was not read"),
@@ -127,7 +163,7 @@ async fn read(
                 let passes = opened || matches!(*message, JsonRpcMessage::Request(_));
                 !passes || from_client.send(*message).await.is_ok()
             }
-            Err(answer) => to_client.send(answer).await.is_ok(),
+            Err(answer) => to_client.send(answer.into()).await.is_ok(),
         };
         if !taken {
             return;
@@ -135,19 +171,19 @@ async fn read(
     }
 }
 
-enum Line {
+enum Read {
     Whole,
     TooLong,
     End,
 }
 
 /// Reads to the end of a line, keeping at most [`LINE_MAX`] bytes of it.
-async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<Line> {
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<Read> {
     let mut too_long = false;
     loop {
         let available = reader.fill_buf().await?;
         if available.is_empty() {
-            return Ok(if line.is_empty() { Line::End } else { Line::Whole });
+            return Ok(if line.is_empty() { Read::End } else { Read::Whole });
         }
         let end = available.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(available.len(), |end| end + 1);
@@ -160,7 +196,7 @@ async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>)
         }
         reader.consume(taken);
         if end.is_some() {
-            return Ok(if too_long { Line::TooLong } else { Line::Whole });
+            return Ok(if too_long { Read::TooLong } else { Read::Whole });
         }
     }
 }
@@ -253,13 +289,13 @@ mod tests {
         text.extend_from_slice(b"\n{}\nlast");
         let mut reader = BufReader::new(text.as_slice());
         let mut line = Vec::new();
-        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Line::TooLong)));
+        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Read::TooLong)));
         line.clear();
-        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Line::Whole)));
+        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Read::Whole)));
         assert_eq!(line, b"{}\n");
         line.clear();
-        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Line::Whole)));
+        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Read::Whole)));
         line.clear();
-        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Line::End)));
+        assert!(matches!(read_line(&mut reader, &mut line).await, Ok(Read::End)));
     }
 }

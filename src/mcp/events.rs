@@ -1,148 +1,116 @@
-//! `codex/event`: what happens in a turn, in the form of the lost `codex mcp-server` (0.153.4), for clients that ask for it.
+//! `codex/event` notifications for a client that wants them (`events = "all"`): beside its calls, and never in their way.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::FuturesUnordered;
 use rmcp::RoleServer;
 use rmcp::model::{CustomNotification, ServerNotification};
 use rmcp::service::RequestContext;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
 
-use super::asks;
-use crate::config::Events;
-use crate::session::{Change, Handle, Heard, Item, Listener, TokenUsage, Tokens, TurnStatus};
+use super::old_events;
+use super::server::Shared;
+use crate::config;
+use crate::session::{Events, Handle, Prompt};
 
-/// How long what is left to tell may hold up the answer.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// The method of the notifications; `mcp/door.rs` knows them by it.
+pub(super) const METHOD: &str = "codex/event";
+/// How many calls may begin to be told of before the first of them is attended to; of further ones nothing is told.
+const BEGINNING_MAX: usize = 1024;
+/// How long an answer may wait for the events before it. A client that reads has them in far less.
+const LAST: Duration = Duration::from_millis(250);
 
-/// What one call hears, if the settings say so.
-pub(super) struct Told {
-    listener: Option<Listener>,
+/// The calls that the client is told of.
+#[derive(Debug)]
+pub(super) struct Tellings {
+    begin: mpsc::Sender<BoxFuture<'static, ()>>,
+    begun: Mutex<Option<mpsc::Receiver<BoxFuture<'static, ()>>>>,
 }
 
-impl Told {
-    /// From now on.
-    pub(super) fn of(handle: &Handle, events: Events) -> Told {
-        Told { listener: (events == Events::All).then(|| handle.listen()) }
+impl Default for Tellings {
+    fn default() -> Tellings {
+        let (begin, begun) = mpsc::channel(BEGINNING_MAX);
+        Tellings { begin, begun: Mutex::new(Some(begun)) }
     }
+}
 
-    /// Tells what happens, for ever.
-    pub(super) async fn tell(&mut self, handle: &Handle, context: &RequestContext<RoleServer>) {
-        if let Some(listener) = &mut self.listener {
-            while let Some((heard, dropped)) = listener.next().await {
-                send(handle, context, &heard, dropped).await;
+impl Tellings {
+    /// Tells the client what is to be told, for ever.
+    pub(super) async fn attend(&self) {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut begun) = begun else { return std::future::pending().await };
+        let mut all = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                telling = begun.recv() => match telling {
+                    Some(telling) => all.push(telling),
+                    None => return std::future::pending().await,
+                },
+                Some(()) = all.next() => {}
             }
         }
-        std::future::pending().await
     }
+}
 
-    /// What is left, before the answer.
-    pub(super) async fn end(mut self, handle: &Handle, context: &RequestContext<RoleServer>) {
-        let Some(listener) = &mut self.listener else { return };
-        let rest = async {
-            while let Some((heard, dropped)) = listener.next_now() {
-                send(handle, context, &heard, dropped).await;
+/// One call that the client is told of.
+pub(super) struct Telling {
+    events: Events,
+    is_told: oneshot::Receiver<()>,
+}
+
+/// Begins to tell the client what happens in the turn of this call, if it wants that.
+pub(super) fn begin(
+    shared: &Shared,
+    handle: &Handle,
+    prompt: String,
+    context: &RequestContext<RoleServer>,
+) -> (Prompt, Option<Telling>) {
+    let prompt = Prompt::from(prompt);
+    if shared.settings.trust.events != config::Events::All {
+        return (prompt, None);
+    }
+    let (prompt, events) = prompt.heard();
+    let (told, is_told) = oneshot::channel();
+    let (peer, call, heard) = (context.peer.clone(), context.id.clone(), events.clone());
+    // What it shows is enough: a handle would keep the session alive.
+    let (agent, snapshot) = (handle.agent().clone(), handle.watch());
+    let telling = async move {
+        while let Some((event, dropped)) = heard.next().await {
+            let thread = snapshot.borrow().thread.clone();
+            let Some((turn, message)) = old_events::message(&event, thread.as_ref()) else { continue };
+            let mut meta = json!({ "requestId": call, "threadId": thread, "agent_id": agent });
+            if dropped > 0 {
+                meta["dropped"] = Value::from(dropped);
             }
-        };
-        tokio::time::timeout(LAST_WORDS, rest).await.ok();
+            let id = turn.map(|turn| turn.to_string()).unwrap_or_default();
+            let params = json!({ "_meta": meta, "id": id, "msg": message });
+            let notification = CustomNotification::new(METHOD, Some(params));
+            if peer.send_notification(ServerNotification::CustomNotification(notification)).await.is_err() {
+                heard.give_up();
+            }
+        }
+        told.send(()).ok();
+    };
+    if shared.tellings.begin.try_send(telling.boxed()).is_err() {
+        events.give_up();
     }
+    (prompt, Some(Telling { events, is_told }))
 }
 
-async fn send(handle: &Handle, context: &RequestContext<RoleServer>, heard: &Heard, dropped: u64) {
-    let Some((turn, msg)) = message(handle, heard) else { return };
-    let mut meta = json!({ "requestId": context.id, "threadId": handle.snapshot().thread, "agent_id": handle.agent() });
-    if dropped > 0 {
-        meta["dropped"] = json!(dropped);
+impl Telling {
+    /// Lets the events go before the answer, but not hold it up: what a client that reads slowly has not taken by then is
+    /// dropped, and a note for the answer says how much.
+    pub(super) async fn end(self) -> Option<String> {
+        if tokio::time::timeout(LAST, self.is_told).await.is_err() {
+            self.events.give_up();
+        }
+        match self.events.untold() {
+            0 => None,
+            dropped => Some(format!("{dropped} events of this turn were not sent: the client reads too slowly.")),
+        }
     }
-    let params = json!({ "_meta": meta, "id": turn, "msg": msg });
-    let note = ServerNotification::CustomNotification(CustomNotification::new("codex/event", Some(params)));
-    if let Err(error) = context.peer.send_notification(note).await {
-        tracing::debug!(%error, "an event that the client does not hear");
-    }
-}
-
-/// The message, and the turn that it is about.
-fn message(handle: &Handle, heard: &Heard) -> Option<(String, Value)> {
-    Some(match heard {
-        Heard::TurnStarted(turn) => (turn.to_string(), json!({ "type": "task_started", "turn_id": turn })),
-        Heard::TurnEnded(turn) => (turn.id.to_string(), ended(turn)),
-        Heard::Began(turn, item) => (turn.to_string(), began(turn.as_str(), item)?),
-        Heard::Completed(turn, item) => (turn.to_string(), completed(turn.as_str(), item)?),
-        Heard::Piece { turn, item, text } => {
-            let msg = json!({ "type": "agent_message_content_delta", "turn_id": turn, "item_id": item, "delta": text });
-            (turn.to_string(), msg)
-        }
-        Heard::Usage(turn, usage) => (turn.to_string(), json!({ "type": "token_count", "info": counted(usage) })),
-        Heard::Failed { turn, message, retried } => {
-            let kind = if *retried { "stream_error" } else { "error" };
-            (turn.to_string(), json!({ "type": kind, "message": message }))
-        }
-        Heard::Asked(open) => {
-            let mut msg = Value::Object(asks::old_fields(handle, open));
-            let kind = match msg["codex_elicitation"].as_str() {
-                Some("exec-approval") => "exec_approval_request",
-                Some("patch-approval") => "apply_patch_approval_request",
-                _ => return None,
-            };
-            msg = json!({
-                "type": kind, "call_id": msg["codex_call_id"], "turn_id": msg["codex_event_id"], "ask_id": open.id,
-                "command": msg["codex_command"], "cwd": msg["codex_cwd"], "changes": msg["codex_changes"],
-            });
-            msg.as_object_mut().expect("it is one").retain(|_, value| !value.is_null());
-            (open.asked_in.turn_id.as_ref().map(ToString::to_string).unwrap_or_default(), msg)
-        }
-    })
-}
-
-fn ended(turn: &crate::session::Turn) -> Value {
-    let said = turn.items.iter().rev().find_map(|item| match item {
-        Item::AgentMessage { text, .. } => Some(text),
-        _ => None,
-    });
-    match turn.status {
-        TurnStatus::Interrupted => json!({ "type": "turn_aborted", "turn_id": turn.id, "reason": "interrupted" }),
-        _ => json!({
-            "type": "task_complete", "turn_id": turn.id, "last_agent_message": said, "duration_ms": turn.duration_ms,
-        }),
-    }
-}
-
-fn began(turn: &str, item: &Item) -> Option<Value> {
-    Some(match item {
-        Item::CommandExecution { id, command, .. } => {
-            json!({ "type": "exec_command_begin", "call_id": id, "turn_id": turn, "command": [command] })
-        }
-        Item::FileChange { id, changes } => {
-            json!({ "type": "patch_apply_begin", "call_id": id, "turn_id": turn, "changes": changed(changes) })
-        }
-        _ => return None,
-    })
-}
-
-fn completed(turn: &str, item: &Item) -> Option<Value> {
-    Some(match item {
-        Item::UserMessage { content, .. } => {
-            let texts: Vec<&str> = content.iter().filter_map(|part| part.text.as_deref()).collect();
-            json!({ "type": "user_message", "message": texts.join("\n") })
-        }
-        Item::AgentMessage { text, phase } => json!({ "type": "agent_message", "message": text, "phase": phase }),
-        Item::CommandExecution { id, command, exit_code } => json!({
-            "type": "exec_command_end", "call_id": id, "turn_id": turn, "command": [command], "exit_code": exit_code,
-        }),
-        Item::FileChange { id, changes } => {
-            json!({ "type": "patch_apply_end", "call_id": id, "turn_id": turn, "changes": changed(changes) })
-        }
-        _ => return None,
-    })
-}
-
-fn changed(changes: &[Change]) -> Map<String, Value> {
-    changes.iter().map(|change| (change.path.clone(), asks::old_change(change))).collect()
-}
-
-fn counted(usage: &TokenUsage) -> Value {
-    let tokens = |tokens: &Tokens| json!(tokens);
-    json!({
-        "total_token_usage": tokens(&usage.total), "last_token_usage": tokens(&usage.last),
-        "model_context_window": usage.model_context_window,
-    })
 }

@@ -13,6 +13,7 @@ pub mod codes;
 pub mod door;
 pub mod error;
 mod events;
+mod old_events;
 mod progress;
 pub mod result;
 pub mod server;

@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 use super::asking::{self, Asking};
 use super::audit::Call;
 use super::catalog;
+use super::events::Tellings;
 use super::tasks::{self, Tasks};
 use super::tools;
 use crate::config::Settings;
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) journal: Journal,
     pub(super) settings: Settings,
     pub(super) asking: Asking,
+    pub(super) tellings: Tellings,
     pub(super) tasks: Tasks,
     pub(super) started: Instant,
     own_directory: PathBuf,
@@ -69,6 +71,7 @@ impl Server {
                 journal,
                 settings,
                 asking: Asking::default(),
+                tellings: Tellings::default(),
                 tasks: Tasks::default(),
                 started,
                 own_directory,
@@ -80,9 +83,9 @@ impl Server {
 }
 
 impl Server {
-    /// Asks the client's user what agents ask, for ever.
-    pub async fn attend_to_asks(self) {
-        asking::attend(&self.shared).await;
+    /// Asks the client's user what agents ask, and tells the client what happens, for ever.
+    pub async fn attend(self) {
+        tokio::join!(asking::attend(&self.shared), self.shared.tellings.attend());
     }
 }
 

@@ -19,7 +19,7 @@ use super::result::{TEXT_MAX, TurnResult};
 use super::server::{Shared, shown};
 use super::tools::requests;
 use crate::ids::{AgentId, DeliveryId};
-use crate::session::{AskId, Handle, Item, Outcome, Turn};
+use crate::session::{AskId, Handle, Item, Outcome, Prompt, Turn};
 
 /// How long the result of a task is kept after its beginning, at least.
 const TTL: SignedDuration = SignedDuration::from_hours(24);
@@ -52,7 +52,7 @@ struct Kept {
 pub(super) fn begin(
     shared: &Arc<Shared>,
     handle: &Handle,
-    prompt: String,
+    prompt: Prompt,
     notes: Vec<String>,
     has_forms: bool,
 ) -> CallToolResponse {

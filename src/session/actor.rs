@@ -18,10 +18,10 @@ use super::approving::Approvals;
 use super::asking::Question;
 use super::calling::ToolCalls;
 use super::delivery::UnderWay;
+use super::events::{Configured, EventSink, Prompt};
 use super::handle::{Command, Farewell, Goodbye, Outbox, Reply};
 use super::identity::Lock;
 use super::kept::Kept;
-use super::listening::Listeners;
 use super::opening::Opened;
 use super::rules::Rules;
 use super::snapshot::Snapshot;
@@ -54,7 +54,6 @@ pub(super) struct Actor {
     pub(super) tool_calls: ToolCalls,
     pub(super) approvals: Approvals,
     pub(super) watchdog: Watchdog,
-    pub(super) listeners: Listeners,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) snapshot: watch::Sender<Snapshot>,
     pub(super) outbox: Arc<Outbox>,
@@ -78,11 +77,14 @@ pub(super) struct Live {
     pub(super) client: Client,
     pub(super) thread: ThreadId,
     pub(super) events: Subscription,
+    /// How it was opened, until that is told.
+    pub(super) configured: Option<Box<Configured>>,
 }
 
 /// A call that has not ended.
 pub(super) struct Waiting {
     pub(super) prompt: String,
+    pub(super) events: Option<EventSink>,
     pub(super) mark: Option<DeliveryId>,
     pub(super) limit: Option<Duration>,
     pub(super) reply: Reply,
@@ -146,7 +148,8 @@ impl Actor {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Turn { call, prompt, mark, limit, reply } => {
-                self.calls.insert(call, Waiting { prompt, mark, limit, reply });
+                let Prompt { text: prompt, events } = prompt;
+                self.calls.insert(call, Waiting { prompt, events, mark, limit, reply });
                 self.input(Input::Call(call));
             }
             Command::Deliver { delivery, waiter } => {
@@ -164,7 +167,6 @@ impl Actor {
             Command::Reattach(call, caller) => self.reattach(call, caller),
             Command::Rule(ruling) => self.rule(ruling),
             Command::EndingOf(ask, done) => drop(done.send(self.approvals.ending_of(&ask))),
-            Command::Listen(ear) => self.listeners.add(ear),
             Command::Leave => {
                 self.decline_all("the server ends");
                 self.input(Input::Leave);
@@ -176,15 +178,15 @@ impl Actor {
 
     pub(super) fn take(&mut self, done: Done) {
         match done {
-            Done::Opened(Ok(Opened { client, thread, events, model, context, has_tools, note, .. })) => {
+            Done::Opened(Ok(Opened { client, thread, events, configured, context, has_tools, note, .. })) => {
                 self.opening = false;
                 self.kept.record.thread_id = Some(thread.clone());
-                self.kept.record.model = model.or(self.kept.record.model.take());
+                self.kept.record.model = configured.model.clone().or(self.kept.record.model.take());
                 self.kept.record.socket.clone_from(&client.info().socket);
                 self.kept.record.context = Some(context);
                 self.kept.record.has_tools = has_tools;
                 self.notes.extend(note);
-                self.live = Some(Live { client, thread, events });
+                self.live = Some(Live { client, thread, events, configured: Some(configured) });
                 // Before anything new is said there.
                 self.look_up();
                 self.input(Input::Opened);
@@ -237,15 +239,15 @@ impl Actor {
 
     fn happened(&mut self, event: ThreadEvent) {
         match &event {
-            ThreadEvent::Failed { message, retried: true, .. } => self.watchdog.tries(message),
+            ThreadEvent::Failed { error, retried: true, .. } => self.watchdog.tries(&error.message),
             _ => self.watchdog.heard(),
         }
         if !matches!(event, ThreadEvent::Lost(_)) {
             self.confirm();
         }
-        self.listeners.happened(&event);
+        self.tell(&event);
         match event {
-            ThreadEvent::Piece { .. } => {}
+            ThreadEvent::Piece { .. } | ThreadEvent::Warned(_) => {}
             ThreadEvent::TurnStarted(turn) => {
                 if matches!(self.rules.job(), Some(Job::Delivery(_))) {
                     steps::at("deliver.sent");
@@ -297,11 +299,11 @@ impl Actor {
                     progress.counted(&usage);
                 }
             }
-            ThreadEvent::Failed { turn, message, retried } => {
+            ThreadEvent::Failed { turn, error, retried } => {
                 if retried {
-                    self.does(&message);
+                    self.does(&error.message);
                 } else if let Some(progress) = self.progress_of(&turn) {
-                    progress.failed(message);
+                    progress.failed(error);
                 }
             }
             ThreadEvent::Waits(waits) => self.input(Input::Waits(waits)),

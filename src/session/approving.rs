@@ -62,7 +62,7 @@ impl Approvals {
 
     /// Something has begun; it may be what will be asked about.
     pub(super) fn begun(&mut self, item: &Item) {
-        if let Item::FileChange { id, changes } = item
+        if let Item::FileChange { id, changes, .. } = item
             && self.changes.len() < CHANGES_MAX
         {
             self.changes.insert(id.clone(), changes.clone());
@@ -102,7 +102,7 @@ impl Actor {
         };
         self.does(&format!("waiting for a decision: it asks {}", ask.summary()));
         let open = self.approvals.asks.add(OpenAsk { id, ask, asked_in, since, until, is_for_nobody }, owed);
-        self.listeners.asked(&open);
+        self.tell_of_ask(&open);
         self.input(Input::Asks(true));
     }
 

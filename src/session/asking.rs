@@ -47,6 +47,7 @@ impl Actor {
             Job::Delivery(_) => Vec::new(),
         };
         self.turn = Some(Progress::new(job.clone(), limit, notes));
+        self.tell_configured(&job);
         self.watchdog.heard();
         self.kept.record.last_active = Timestamp::now();
         self.does("asked");

@@ -11,7 +11,7 @@ use super::approval::{AskId, NotTaken, OpenAsk};
 use super::approving::Ruling;
 use super::asking::Question;
 use super::delivery::{Delivery, Receipt, Waiter};
-use super::listening::{Ear, Listener};
+use super::events::Prompt;
 use super::outcome::{End, Outcome};
 use super::snapshot::Snapshot;
 use super::state::{CallId, State, TOO_MANY, WAITING_MAX};
@@ -33,7 +33,7 @@ const UNCOLLECTED: &str =
 pub(super) enum Command {
     Turn {
         call: CallId,
-        prompt: String,
+        prompt: Prompt,
         mark: Option<DeliveryId>,
         limit: Option<Duration>,
         reply: Reply,
@@ -50,7 +50,6 @@ pub(super) enum Command {
     Reattach(CallId, oneshot::Sender<Arc<Outcome>>),
     Interrupt,
     Leave,
-    Listen(Ear),
     Rule(Ruling),
     EndingOf(AskId, oneshot::Sender<Option<Arc<str>>>),
     End {
@@ -161,29 +160,29 @@ impl Handle {
     }
 
     /// Asks for a turn now; its end is awaited later with [`Handle::outcome`].
-    pub fn turn(&self, prompt: String, limit: Option<Duration>) -> Ticket {
+    pub fn turn(&self, prompt: impl Into<Prompt>, limit: Option<Duration>) -> Ticket {
         let (reply, outcome) = oneshot::channel();
-        Ticket { call: self.ask(prompt, limit, None, Reply::Caller(reply)), outcome }
+        Ticket { call: self.ask(prompt.into(), limit, None, Reply::Caller(reply)), outcome }
     }
 
     /// The same; the prompt stands under this mark in the thread's history.
-    pub fn marked_turn(&self, prompt: String, limit: Option<Duration>, mark: DeliveryId) -> Ticket {
+    pub fn marked_turn(&self, prompt: impl Into<Prompt>, limit: Option<Duration>, mark: DeliveryId) -> Ticket {
         let (reply, outcome) = oneshot::channel();
-        Ticket { call: self.ask(prompt, limit, Some(mark), Reply::Caller(reply)), outcome }
+        Ticket { call: self.ask(prompt.into(), limit, Some(mark), Reply::Caller(reply)), outcome }
     }
 
     /// Asks for a turn whose result is put aside until [`Handle::take_results`]; waits until its thread is open. What
     /// has ended by then, for it could not begin, is returned at once.
-    pub async fn turn_in_background(&self, prompt: String, limit: Option<Duration>) -> Option<Arc<Outcome>> {
+    pub async fn turn_in_background(&self, prompt: impl Into<Prompt>, limit: Option<Duration>) -> Option<Arc<Outcome>> {
         if self.outbox.lock().len() >= OUTBOX_MAX {
             return Some(Arc::new(self.unasked(UNCOLLECTED)));
         }
-        let call = self.ask(prompt, limit, None, Reply::Outbox);
+        let call = self.ask(prompt.into(), limit, None, Reply::Outbox);
         self.opened().await;
         self.outbox.take(call)
     }
 
-    fn ask(&self, prompt: String, limit: Option<Duration>, mark: Option<DeliveryId>, reply: Reply) -> CallId {
+    fn ask(&self, prompt: Prompt, limit: Option<Duration>, mark: Option<DeliveryId>, reply: Reply) -> CallId {
         let call = CallId(self.counts.next_call.fetch_add(1, Ordering::Relaxed));
         match self.commands.try_send(Command::Turn { call, prompt, mark, limit, reply }) {
             Ok(()) => drop(self.counts.asked.fetch_add(1, Ordering::Relaxed)),
@@ -204,14 +203,6 @@ impl Handle {
     fn is_busy_in(&self, snapshot: &Snapshot) -> bool {
         let answered = self.commands.is_closed() || snapshot.answered >= self.counts.asked.load(Ordering::Relaxed);
         !answered || snapshot.has_turn()
-    }
-
-    /// Hears what happens in its thread from now on.
-    pub fn listen(&self) -> Listener {
-        let (ear, listener) = Ear::new();
-        // One that takes no commands has nothing to tell.
-        self.commands.try_send(Command::Listen(ear)).ok();
-        listener
     }
 
     /// Awaits the end of a call.

@@ -13,7 +13,6 @@ use super::delivery::UnderWay;
 use super::handle::{self, Handle};
 use super::identity::Lock;
 use super::kept::Kept;
-use super::listening::Listeners;
 use super::record::Record;
 use super::rules::Rules;
 use super::setup::Setup;
@@ -46,7 +45,6 @@ pub(super) fn begin(setup: &Setup, codex: Arc<Codex>, record: Record, owner: Loc
         tool_calls: ToolCalls::default(),
         approvals: Approvals::new(setup.approval_timeout),
         watchdog: Watchdog::new(setup.stall),
-        listeners: Listeners::default(),
         commands: received,
         snapshot: shown,
         outbox,

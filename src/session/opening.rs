@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::context;
+use super::events::Configured;
 use super::kept::Kept;
 use super::record::Record;
 use super::toolbox::{Caller, Toolbox};
@@ -25,7 +26,8 @@ pub(super) struct Opened {
     pub(super) client: Client,
     pub(super) thread: ThreadId,
     pub(super) events: Subscription,
-    pub(super) model: Option<String>,
+    /// How it was opened, as Codex tells it.
+    pub(super) configured: Box<Configured>,
     /// What the model has been told of its place.
     pub(super) context: String,
     /// Whether it was started with our tools.
@@ -66,7 +68,7 @@ pub(super) async fn open(
     record.thread_id = Some(opened.thread.clone());
     record.context = Some(opened.context.clone());
     record.has_tools = opened.has_tools;
-    record.model.clone_from(&opened.model);
+    record.model.clone_from(&opened.configured.model);
     record.socket.clone_from(&client.info().socket);
     if let Err(error) = kept.save().await {
         tracing::warn!("{error}");
@@ -119,10 +121,10 @@ impl Manner {
 async fn start(client: &Client, record: &Record, manner: Manner) -> Result<Opened, CodexError> {
     let (opened, has_tools) = started(client, record, &manner).await?;
     let has_full_access = opened.has_full_access();
-    let ThreadOpened { thread, model, .. } = opened;
-    let events = client.subscribe(&thread.id);
-    let (client, context) = (client.clone(), manner.place);
-    Ok(Opened { client, thread: thread.id, events, model, context, has_tools, has_full_access, note: None })
+    let thread = opened.thread.id.clone();
+    let events = client.subscribe(&thread);
+    let (client, context, configured) = (client.clone(), manner.place, configured(opened));
+    Ok(Opened { client, thread, events, configured, context, has_tools, has_full_access, note: None })
 }
 
 /// A new thread, and whether it has our tools.
@@ -148,8 +150,13 @@ async fn resume(client: &Client, thread: &ThreadId, record: &Record, manner: &Ma
     let opened = client.thread_resume(thread, &options).await?;
     let has_full_access = opened.has_full_access();
     let (client, context, has_tools) = (client.clone(), record.context.clone().unwrap_or_default(), record.has_tools);
-    let (thread, model) = (thread.clone(), opened.model);
-    Ok(Opened { client, thread, events, model, context, has_tools, has_full_access, note: None })
+    let (thread, configured) = (thread.clone(), configured(opened));
+    Ok(Opened { client, thread, events, configured, context, has_tools, has_full_access, note: None })
+}
+
+fn configured(opened: ThreadOpened) -> Box<Configured> {
+    let ThreadOpened { model, model_provider, reasoning_effort, approval_policy, cwd, .. } = opened;
+    Box::new(Configured { model, model_provider, reasoning_effort, approval_policy, cwd })
 }
 
 fn told(error: CodexError) -> Arc<str> {

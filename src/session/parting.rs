@@ -37,7 +37,7 @@ impl Actor {
         self.publish();
         tokio::time::timeout(LAST_TURN, self.let_work_end()).await.ok();
         let (farewell, waiting) = self.farewell.take().unwrap_or((Farewell::Park, Vec::new()));
-        if let Some(Live { client, thread, events }) = self.live.take() {
+        if let Some(Live { client, thread, events, .. }) = self.live.take() {
             if farewell == Farewell::Close {
                 tokio::time::timeout(LAST_WORDS, client.clean_terminals(&thread)).await.ok();
             }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::outcome::{End, Outcome, Usage};
 use super::record::Record;
 use super::state::{CallId, Ending, Job, Stop};
-use crate::codex::wire::{Change, Item, TokenUsage, Turn, TurnStatus};
+use crate::codex::wire::{Change, Execution, Item, TokenUsage, Turn, TurnError, TurnStatus};
 use crate::ids::TurnId;
 
 /// How many notes a result carries.
@@ -26,7 +26,7 @@ pub(super) struct Progress {
     pub(super) usage: Option<Usage>,
     pub(super) until: Option<Instant>,
     text: String,
-    trouble: Option<String>,
+    trouble: Option<TurnError>,
     notes: Vec<String>,
     since: Instant,
 }
@@ -54,22 +54,30 @@ impl Progress {
         self.usage = Some(Usage { last: usage.last, total: usage.total, context_window: usage.model_context_window });
     }
 
-    pub(super) fn failed(&mut self, message: String) {
-        self.trouble = Some(message);
+    pub(super) fn failed(&mut self, error: TurnError) {
+        self.trouble = Some(error);
+    }
+
+    /// What the agent has answered in the turn, which has ended as `turn` says (0.144.6 leaves the answer out there).
+    pub(super) fn answered(&self, turn: &Turn) -> Option<String> {
+        let last = turn.items.iter().rev().find_map(answer).unwrap_or(&self.text);
+        (!last.is_empty()).then(|| last.to_owned())
     }
 
     /// What is left when the turn has ended as `turn` says; `stop` is why we ended it, if we did.
     fn into_outcome(self, outcome: Outcome, turn: Option<&Turn>, stop: Option<Stop>) -> Outcome {
         let last = turn.and_then(|turn| turn.items.iter().rev().find_map(answer));
-        let error_info = turn.and_then(|turn| turn.error.as_ref()?.codex_error_info.clone()).filter(is_short);
-        let in_its_words = turn.and_then(|turn| turn.error.as_ref()).map(|error| match &error.additional_details {
+        let failed = turn.is_some_and(|turn| turn.status == TurnStatus::Failed);
+        let error = turn.and_then(|turn| turn.error.clone()).or(self.trouble.filter(|_| failed));
+        let error_info = error.as_ref().and_then(|error| error.codex_error_info.clone()).filter(is_short);
+        let in_its_words = error.as_ref().map(|error| match &error.additional_details {
             Some(details) => format!("{} ({details})", error.message),
             None => error.message.clone(),
         });
         let end = match turn.map(|turn| turn.status) {
             Some(TurnStatus::Completed) => End::Completed,
             Some(TurnStatus::Failed) => {
-                let why = in_its_words.or(self.trouble).unwrap_or_else(|| "Codex did not say why".into());
+                let why = in_its_words.unwrap_or_else(|| "Codex did not say why".into());
                 End::Failed(shortened(&why, TROUBLE_MAX))
             }
             _ => stop.map_or(End::Interrupted, End::Stopped),
@@ -142,7 +150,7 @@ pub(super) fn answer(item: &Item) -> Option<&str> {
 pub(super) fn activity(item: &Item) -> Option<String> {
     let line = match item {
         Item::AgentMessage { .. } => "answering".to_owned(),
-        Item::CommandExecution { command, .. } => format!("running {command}"),
+        Item::CommandExecution(Execution { command, .. }) => format!("running {command}"),
         Item::FileChange { changes, .. } => format!("editing {}", paths(changes)),
         Item::McpToolCall { server, tool } => format!("calling {server}.{tool}"),
         Item::DynamicToolCall { namespace: Some(namespace), tool, .. } => format!("calling {namespace}.{tool}"),

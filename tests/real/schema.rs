@@ -183,6 +183,7 @@ async fn what_we_need_of_a_notification_is_always_in_it(stage: Stage) {
         ("thread/status/changed", vec!["threadId".to_owned(), "status".to_owned()]),
         ("serverRequest/resolved", vec!["threadId".to_owned(), "requestId".to_owned()]),
         ("error", error),
+        ("warning", vec!["message".to_owned()]),
     ];
     assert_eq!(BTreeSet::from(needed.each_ref().map(|(method, _)| *method)), read_by_us());
     for (method, paths) in needed {
@@ -196,8 +197,8 @@ async fn what_we_need_of_a_notification_is_always_in_it(stage: Stage) {
     for (kind, fields) in [
         ("userMessage", &["content"][..]),
         ("agentMessage", &["text"]),
-        ("commandExecution", &["command"]),
-        ("fileChange", &["changes"]),
+        ("commandExecution", &["id", "command", "cwd", "status"]),
+        ("fileChange", &["id", "changes", "status"]),
         ("mcpToolCall", &["server", "tool"]),
         ("dynamicToolCall", &["tool"]),
         ("collabAgentToolCall", &["tool", "receiverThreadIds"]),
@@ -223,6 +224,18 @@ async fn what_we_need_of_a_notification_is_always_in_it(stage: Stage) {
     known("userMessage", "clientId");
     known("active", "activeFlags");
     known("dynamicToolCall", "namespace");
+    for field in ["aggregatedOutput", "exitCode", "durationMs"] {
+        known("commandExecution", field);
+    }
+    for (of, field) in [
+        ("Turn", "startedAt"),
+        ("Turn", "completedAt"),
+        ("Turn", "durationMs"),
+        ("TurnError", "codexErrorInfo"),
+        ("WarningNotification", "threadId"),
+    ] {
+        assert!(notifications.definition(of)["properties"].get(field).is_some(), "{of} has no {field}");
+    }
     let tools = notifications.definition("CollabAgentTool")["enum"].clone();
     assert!(["spawnAgent", "resumeAgent"].iter().all(|tool| tools.as_array().unwrap().contains(&json!(tool))));
     let flags = notifications.definition("ThreadActiveFlag")["enum"].clone();
@@ -239,6 +252,9 @@ async fn what_we_need_of_an_answer_is_always_in_it(stage: Stage) {
         ("v2/ThreadStartResponse.json", "thread.id"),
         ("v2/ThreadStartResponse.json", "model"),
         ("v2/ThreadStartResponse.json", "sandbox"),
+        ("v2/ThreadStartResponse.json", "modelProvider"),
+        ("v2/ThreadStartResponse.json", "cwd"),
+        ("v2/ThreadStartResponse.json", "approvalPolicy"),
         ("v2/ThreadResumeResponse.json", "sandbox"),
         ("v2/ConfigReadResponse.json", "config"),
         ("v2/ConfigReadResponse.json", "origins"),

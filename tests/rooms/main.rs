@@ -2,6 +2,7 @@
 
 mod arrows;
 mod documents;
+mod events;
 mod joined;
 mod mail;
 mod queue;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atm_agent_mcp::codex::{Codex, Environment, Launch};
-use atm_agent_mcp::config::{self, ServeFlags, Sources};
+use atm_agent_mcp::config::{self, Events, ServeFlags, Sources};
 use atm_agent_mcp::courier::Courier;
 use atm_agent_mcp::home::Home;
 use atm_agent_mcp::ids::AgentName;
@@ -18,6 +18,9 @@ use atm_agent_mcp::session::{FullAccess, Roster, Setup, Toolbox};
 use atm_agent_mcp::tools::{AgentTools, Office};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
+
+/// How much a pipe holds, in bytes, as on Linux.
+const PIPE: usize = 64 * 1024;
 
 /// The whole of it.
 pub(crate) struct Stage {
@@ -49,19 +52,28 @@ impl Stage {
 
     /// The same, with tools for the agents.
     pub(crate) async fn open_with(flags: ServeFlags, tools: Option<Arc<dyn Toolbox>>) -> Stage {
-        Stage::joined(flags, |_| tools).await
+        Stage::joined(flags, &[], |_| tools).await
     }
 
     /// The same, with the tools of mail for the agents.
     pub(crate) async fn with_mail() -> Stage {
-        Stage::joined(ServeFlags::default(), |office| Some(Arc::new(AgentTools::new(office.clone(), None)))).await
+        Stage::joined(ServeFlags::default(), &[], |office| Some(Arc::new(AgentTools::new(office.clone(), None)))).await
     }
 
-    async fn joined(flags: ServeFlags, tools: impl FnOnce(&Office) -> Option<Arc<dyn Toolbox>>) -> Stage {
+    /// The same, for a client that wants this of `events`.
+    pub(crate) async fn with_events(events: &str) -> Stage {
+        Stage::joined(ServeFlags::default(), &[("ATM_AGENT_MCP_EVENTS", events)], |_| None).await
+    }
+
+    async fn joined(
+        flags: ServeFlags,
+        env: &[(&str, &str)],
+        tools: impl FnOnce(&Office) -> Option<Arc<dyn Toolbox>>,
+    ) -> Stage {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path());
-        let nothing = |_: &str| None;
-        let loaded = config::load(&Sources { flags: &flags, env: &nothing, cwd: dir.path(), home: &home }).unwrap();
+        let env = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
+        let loaded = config::load(&Sources { flags: &flags, env: &env, cwd: dir.path(), home: &home }).unwrap();
         let settings = loaded.settings;
         let teams = Teams::open(TeamsSetup {
             home: home.clone(),
@@ -79,7 +91,7 @@ impl Stage {
             environment: Environment::default(),
             home: home.clone(),
             deadline: Duration::from_secs(10),
-            pieces: false,
+            pieces: settings.trust.events == Events::All,
         };
         let setup = Setup {
             team: settings.team.clone(),
@@ -97,8 +109,8 @@ impl Stage {
         let courier = Courier::start(roster.clone(), queues.clone(), None, settings.request_timeout);
         let (team, audit) = (queues.clone(), home.team(&settings.team).audit());
         let server = Server::new(roster, queues, office, journal.clone(), settings, dir.path().to_owned());
-        let ((client_end, server_in), (server_out, client_in)) =
-            (tokio::io::duplex(1 << 20), tokio::io::duplex(1 << 20));
+        let ((client_end, server_in), (server_out, client_in)) = (tokio::io::duplex(PIPE), tokio::io::duplex(PIPE));
+        tokio::spawn(server.clone().attend());
         tokio::spawn(async move {
             let running = rmcp::service::serve_server(server, Door::open(server_in, server_out)).await.unwrap();
             running.waiting().await.unwrap();

@@ -7,7 +7,7 @@ use crate::mcp::args::{self, ReadArgs};
 use crate::mcp::error::ToolError;
 use crate::mcp::result::TEXT_MAX;
 use crate::mcp::server::{Shared, shown};
-use crate::session::{Found, Item, Turn};
+use crate::session::{Execution, Found, Item, Turn};
 
 /// How many turns one call reads.
 const TURNS_MAX: u32 = 50;
@@ -78,7 +78,7 @@ fn written(turn: &Turn, answers_only: bool) -> String {
                 let text: Vec<&str> = content.iter().filter_map(|part| part.text.as_deref()).collect();
                 lines.push(format!("> {}", text.join("\n").replace('\n', "\n> ")));
             }
-            Item::CommandExecution { command, exit_code, .. } => {
+            Item::CommandExecution(Execution { command, exit_code, .. }) => {
                 let code = exit_code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit {code}"));
                 lines.push(format!("$ {command} ({code})"));
             }

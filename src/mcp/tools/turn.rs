@@ -12,7 +12,7 @@ use crate::ids::AgentId;
 use crate::mcp::asking::{self, USER};
 use crate::mcp::asks;
 use crate::mcp::error::ToolError;
-use crate::mcp::events::Told;
+use crate::mcp::events::{self, Telling};
 use crate::mcp::progress;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::{Shared, shown};
@@ -30,6 +30,7 @@ pub(super) async fn run(
     context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ToolError> {
     let limit = shared.settings.request_timeout;
+    let (prompt, telling) = events::begin(shared, handle, prompt, context);
     if background {
         let ended = handle.turn_in_background(prompt, limit).await;
         let begun = match ended {
@@ -41,8 +42,7 @@ pub(super) async fn run(
     if context.client_capabilities().is_some_and(|can| can.supports_tasks()) {
         return Ok(tasks::begin(shared, handle, prompt, notes, asking::is_asked_in_answers(context)));
     }
-    let told = Told::of(handle, shared.settings.trust.events);
-    Ok(wait(shared, handle, handle.turn(prompt, limit), notes, told, context).await)
+    Ok(wait(shared, handle, handle.turn(prompt, limit), telling, notes, context).await)
 }
 
 /// Goes on with a call whose answer was that something is to be decided: with what was decided.
@@ -80,10 +80,8 @@ pub(in crate::mcp) async fn go_on(
     let ticket = handle.reattach(call).await;
     match is_open {
         true => Ok(left_open(&handle, ticket, &[]).await),
-        false => {
-            let told = Told::of(&handle, shared.settings.trust.events);
-            Ok(wait(shared, &handle, ticket, Vec::new(), told, context).await)
-        }
+        // Its events are told under the id with which it began.
+        false => Ok(wait(shared, &handle, ticket, None, Vec::new(), context).await),
     }
 }
 
@@ -91,8 +89,8 @@ async fn wait(
     shared: &Shared,
     handle: &Handle,
     mut ticket: Ticket,
-    notes: Vec<String>,
-    mut told: Told,
+    telling: Option<Telling>,
+    mut notes: Vec<String>,
     context: &RequestContext<RoleServer>,
 ) -> CallToolResponse {
     let outcome = tokio::select! {
@@ -102,9 +100,7 @@ async fn wait(
             handle.outcome(&mut ticket).await
         }
         () = progress::tell(handle, shared.settings.trust.events, context) => unreachable!("it tells for ever"),
-        () = told.tell(handle, context) => unreachable!("it tells for ever"),
         trouble = unreachable_model(handle) => {
-            let mut notes = notes;
             notes.push(format!(
                 "Codex has not reached its model since {:.0} ({}). It goes on trying, and the turn goes on in the background: \
                  get its result with agent_wait, or give up with agent_interrupt.",
@@ -130,7 +126,9 @@ async fn wait(
             }
         }
     };
-    told.end(handle, context).await;
+    if let Some(telling) = telling {
+        notes.extend(telling.end().await);
+    }
     TurnResult::of(&outcome, &notes, TEXT_MAX).into_result().into()
 }
 
