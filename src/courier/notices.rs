@@ -51,7 +51,8 @@ pub(super) async fn tell_the_lead(handle: Handle, desk: Desk) {
 
 /// Whether the lead has not heard of it. What it ended itself, or what never began, it knows.
 fn is_news(outcome: &Outcome, told: &mut HashSet<TurnId>) -> bool {
-    let ended = !matches!(outcome.end, End::Stopped(_) | End::Withdrawn | End::Refused(_) | End::Closed);
+    let ended =
+        !matches!(outcome.end, End::Stopped(_) | End::Withdrawn | End::NotTaken(_) | End::Refused(_) | End::Closed);
     ended && outcome.turn.clone().is_some_and(|turn| told.insert(turn))
 }
 
@@ -147,7 +148,9 @@ fn paragraph(outcome: &Outcome) -> String {
         End::Interrupted => ("was interrupted in its background turn", None),
         End::Failed(why) => ("has failed in its background turn", Some(why.as_str())),
         End::Lost(why) => ("has lost its background turn", Some(&**why)),
-        End::Stopped(_) | End::Withdrawn | End::Refused(_) | End::Closed => ("has no background turn any more", None),
+        End::Stopped(_) | End::Withdrawn | End::NotTaken(_) | End::Refused(_) | End::Closed => {
+            ("has no background turn any more", None)
+        }
     };
     let why = why.map(|why| format!(": {}", frame::bounded(why, frame::REASON_MAX))).unwrap_or_default();
     let answer = match outcome.text.as_str() {

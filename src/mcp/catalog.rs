@@ -215,7 +215,8 @@ fn turn_output() -> Arc<JsonObject> {
             "asks": { "type": "array", "items": { "type": "object" }, "description": "What waits for a decision: agent_approve with the ask_id." },
             "error": { "type": "string", "description": "A word, if something went wrong." },
             "code": { "type": "integer", "description": "The number of that word." },
-            "error_source": { "type": "string", "description": "proxy or child: whose error it is." }
+            "error_source": { "type": "string", "description": "proxy or child: whose error it is." },
+            "codex_error_info": { "description": "What kind of failure a turn had, in Codex's own form." }
         },
         "required": ["content"]
     });

@@ -1,5 +1,7 @@
 //! Every word for an error, its number, and on whose side it was. Those of atm-agent-mcp 0.14.0 keep their numbers.
 
+use serde_json::{Value, json};
+
 /// Whose error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -37,7 +39,7 @@ const fn code(word: &'static str, number: i64, side: Side, meaning: &'static str
 }
 
 /// All of them.
-pub const ALL: [Code; 25] = [
+pub const ALL: [Code; 26] = [
     code("IDENTITY_CONFLICT", -32001, Side::Proxy, "somebody has the name; choose another, or close the holder"),
     code(
         "SESSION_NOT_FOUND",
@@ -59,7 +61,7 @@ pub const ALL: [Code; 25] = [
     ),
     code("SESSION_ELSEWHERE", -32010, Side::Proxy, "another server runs the agent; use that one, or end it"),
     code("TURN_FAILED", -32011, Side::Child, "the turn failed in Codex; codex_error_info says how"),
-    code("TURN_REFUSED", -32012, Side::Child, "the turn could not begin"),
+    code("TURN_REFUSED", -32012, Side::Child, "the turn could not begin; the sentence says why"),
     code("INTERRUPTED", -32013, Side::Proxy, "somebody has interrupted the turn"),
     code("CANCELLED", -32014, Side::Proxy, "the call was withdrawn"),
     code("ASK_NOT_FOUND", -32015, Side::Proxy, "nothing has that ask_id; agent_status shows what waits"),
@@ -72,11 +74,12 @@ pub const ALL: [Code; 25] = [
     code("NOT_FOUND", -32024, Side::Proxy, "there is no such message"),
     code("BUSY", -32025, Side::Proxy, "another program holds a file; nothing was written, try again"),
     code("FILES", -32026, Side::Proxy, "a file cannot be read or written; the sentence names it"),
+    code("CALL_NOT_TAKEN", -32029, Side::Proxy, "too much waits for the agent; collect results with agent_wait first"),
     code("INTERNAL", -32027, Side::Proxy, "a fault of this program; its log says more"),
 ];
 
 /// The words that say the same as another.
-const ALIASES: [(&str, &str); 2] =
+pub const ALIASES: [(&str, &str); 2] =
     [("INVALID_ARGUMENT", "INVALID_SESSION_PARAMS"), ("UNKNOWN_TOOL", "INVALID_SESSION_PARAMS")];
 
 /// The error of this word; a word that is none is a fault of ours.
@@ -85,6 +88,12 @@ pub fn of(word: &str) -> &'static Code {
     let known = ALL.iter().find(|code| code.word == word);
     debug_assert!(known.is_some(), "{word} has no number");
     known.unwrap_or(&ALL[ALL.len() - 1])
+}
+
+/// What a JSON-RPC error carries in `data` if it has a word here.
+pub(super) fn data(word: &'static str) -> Value {
+    let code = of(word);
+    json!({ "error": code.word, "code": code.number, "error_source": code.side.word() })
 }
 
 #[cfg(test)]

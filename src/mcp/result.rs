@@ -175,6 +175,7 @@ fn words(end: &End) -> (&'static str, Option<&'static str>) {
         End::Stopped(Stop::Cancelled) | End::Withdrawn => ("cancelled", Some("CANCELLED")),
         End::Stopped(Stop::Interrupted) | End::Interrupted => ("interrupted", Some("INTERRUPTED")),
         End::Failed(_) => ("failed", Some("TURN_FAILED")),
+        End::NotTaken(_) => ("refused", Some("CALL_NOT_TAKEN")),
         End::Refused(_) => ("refused", Some("TURN_REFUSED")),
         End::Lost(_) => ("lost", Some("CHILD_PROCESS_DEAD")),
         End::Closed => ("closed", Some("SESSION_CLOSED")),
@@ -189,6 +190,7 @@ fn trouble(outcome: &Outcome) -> Option<String> {
     Some(match &outcome.end {
         End::Completed => return None,
         End::Failed(why) => format!("The turn of {agent} failed: {why}\nThe agent is still there; {go_on}."),
+        End::NotTaken(why) => format!("The call to {agent} was not taken: {why}"),
         End::Refused(why) => format!("{agent} could not begin the turn: {why}"),
         End::Lost(why) => format!(
             "{why}\nThe turn of {agent} has ended with it. The agent is kept: {go_on}; that starts Codex again and \

@@ -15,10 +15,10 @@ use tokio::sync::OnceCell;
 
 use super::asking::{self, Asking};
 use super::audit::Call;
-use super::catalog;
 use super::events::Tellings;
 use super::tasks::{self, Tasks};
 use super::tools;
+use super::{catalog, codes};
 use crate::config::Settings;
 use crate::journal::Journal;
 use crate::queue::Queues;
@@ -205,7 +205,7 @@ impl ServerHandler for Server {
             method @ ("initialize" | "server/discover" | "tools/list" | "ping") => {
                 return Err(ErrorData::invalid_params(
                     format!("{method}: params are not of the form that MCP gives them"),
-                    None,
+                    Some(codes::data("INVALID_SESSION_PARAMS")),
                 ));
             }
             method => {
@@ -213,7 +213,7 @@ impl ServerHandler for Server {
                 return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
             }
         };
-        Err(ErrorData::invalid_params(message, None))
+        Err(ErrorData::invalid_params(message, Some(codes::data("INVALID_SESSION_PARAMS"))))
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::asking::USER;
 use super::asks;
+use super::codes;
 use super::result::{TEXT_MAX, TurnResult};
 use super::server::{Shared, shown};
 use super::tools::requests;
@@ -140,7 +141,7 @@ pub(super) fn cancel(shared: &Shared, id: &str) -> Result<(), ErrorData> {
 fn unknown(id: &str) -> ErrorData {
     ErrorData::invalid_params(
         format!("taskId {:?}: no task of this server, or of its agents' threads", shown(id)),
-        None,
+        Some(codes::data("INVALID_SESSION_PARAMS")),
     )
 }
 
@@ -205,7 +206,10 @@ async fn of_earlier(shared: &Shared, id: &str) -> Result<DetailedTask, ErrorData
     let record = shared.roster.record(&agent).ok().flatten().ok_or_else(|| unknown(id))?;
     let thread = record.thread_id.clone().ok_or_else(|| unknown(id))?;
     let turns = shared.roster.turns(&thread, TURNS_MAX).await.map_err(|error| {
-        ErrorData::internal_error(format!("the thread of {} cannot be read now: {error}", record.identity), None)
+        ErrorData::internal_error(
+            format!("the thread of {} cannot be read now: {error}", record.identity),
+            Some(codes::data("CHILD_PROCESS_DEAD")),
+        )
     })?;
     let turn = turns.iter().find(|turn| has(turn, &mark)).ok_or_else(|| unknown(id))?;
     let outcome = Outcome::of_history(&record, turn);

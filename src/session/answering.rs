@@ -28,7 +28,7 @@ impl Actor {
         let collected = || {
             let why = "the result of this call was collected already: agent_read shows it";
             let (agent, name) = (self.kept.record.agent_id.clone(), self.kept.record.identity.clone());
-            Arc::new(Outcome::without_turn(agent, name, End::Refused(why.into())))
+            Arc::new(Outcome::without_turn(agent, name, End::NotTaken(why.into())))
         };
         caller.send(self.outbox.take(call).unwrap_or_else(collected)).ok();
     }

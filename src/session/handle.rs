@@ -213,7 +213,7 @@ impl Handle {
 
     /// The outcome of a call that the session did not take.
     fn unasked(&self, why: &str) -> Outcome {
-        let end = if self.is_over() { End::Closed } else { End::Refused(why.into()) };
+        let end = if self.is_over() { End::Closed } else { End::NotTaken(why.into()) };
         Outcome::without_turn(self.agent.clone(), self.identity.clone(), end)
     }
 

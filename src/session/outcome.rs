@@ -58,7 +58,9 @@ pub enum End {
     Failed(String),
     /// The call was withdrawn before its turn began.
     Withdrawn,
-    /// There was no turn.
+    /// We did not take the call.
+    NotTaken(Arc<str>),
+    /// There was no turn: Codex refused it, or the thread could not be opened.
     Refused(Arc<str>),
     /// The app-server died.
     Lost(Arc<str>),

@@ -156,7 +156,7 @@ impl Rules {
             State::Closing | State::Closed => vec![Effect::Finish(call, Ending::Closed)],
             _ if self.leaves => vec![Effect::Finish(call, Ending::Closed)],
             _ if self.waiting.len() >= WAITING_MAX => {
-                vec![Effect::Finish(call, Ending::Refused(TOO_MANY.into()))]
+                vec![Effect::Finish(call, Ending::NotTaken(TOO_MANY.into()))]
             }
             State::Idle => {
                 self.waiting.push_back(call);

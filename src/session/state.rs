@@ -156,6 +156,8 @@ pub enum Ending {
     },
     /// It was withdrawn before its turn began.
     Withdrawn,
+    /// It was not taken.
+    NotTaken(Arc<str>),
     /// No turn: Codex refused it, or the thread could not be opened.
     Refused(Arc<str>),
     /// The app-server is gone.

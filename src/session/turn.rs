@@ -125,6 +125,7 @@ pub(super) fn outcome(record: &Record, progress: Option<Progress>, turn: Option<
         Ending::Turn { stop: Some(stop) } if progress.is_none() => (Some(End::Stopped(stop)), None),
         Ending::Turn { stop } => (None, stop),
         Ending::Withdrawn => (Some(End::Withdrawn), None),
+        Ending::NotTaken(why) => (Some(End::NotTaken(why)), None),
         Ending::Refused(why) => (Some(End::Refused(shortened(&why, TROUBLE_MAX).into())), None),
         Ending::Lost(why) => (Some(End::Lost(why)), None),
         Ending::Closed => (Some(End::Closed), None),

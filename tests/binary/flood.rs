@@ -29,7 +29,7 @@ async fn of_512_calls_at_once_each_is_answered_and_the_server_answers_others_mea
         if told["status"] == "completed" {
             completed += 1;
         } else {
-            assert_eq!((&result["isError"], &told["error"]), (&json!(true), &json!("TURN_REFUSED")), "{result}");
+            assert_eq!((&result["isError"], &told["error"]), (&json!(true), &json!("CALL_NOT_TAKEN")), "{result}");
             assert!(told["content"].as_str().unwrap().contains("64 calls wait"), "{result}");
         }
     }

@@ -136,7 +136,10 @@ async fn a_method_that_there_is_not_and_parameters_of_the_wrong_form_are_errors_
     assert_error(&server.request("tools/cook", json!({})).await, -32601, &["tools/cook", "tools/call"]);
     assert_error(&server.request("tools/call", json!({})).await, -32602, &["tools/call", "name", "arguments"]);
     let wrong = json!({ "name": "codex", "arguments": "prompt" });
-    assert_error(&server.request("tools/call", wrong).await, -32602, &["tools/call", "arguments"]);
+    let refused = server.request("tools/call", wrong).await;
+    assert_error(&refused, -32602, &["tools/call", "arguments"]);
+    let known = json!({ "error": "INVALID_SESSION_PARAMS", "code": -32007, "error_source": "proxy" });
+    assert_eq!(refused["error"]["data"], known);
     assert_error(&server.request("tools/call", json!([1])).await, -32600, &["tools/call"]);
     server.send(&json!({ "jsonrpc": "2.0", "id": 1.5, "method": "ping" })).await;
     assert_error(&server.answer(1.5).await, -32600, &["ping"]);

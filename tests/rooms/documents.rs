@@ -157,3 +157,39 @@ fn every_error_is_in_the_protocol_as_the_program_has_it() {
         .map(|code| format!("| `{}` | {} | {} | {} |", code.word, code.number, code.side.word(), code.meaning));
     assert_eq!(rows, expected);
 }
+
+/// The words in capitals that the production code of these rooms writes, but for names of variables.
+fn words_in(rooms: [&str; 2]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut places: Vec<PathBuf> = rooms.map(|room| root().join("src").join(room)).into();
+    while let Some(place) = places.pop() {
+        if place.is_dir() {
+            places.extend(std::fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let is_table = place.ends_with("mcp/codes.rs") || place.ends_with("tests.rs");
+        let source = if is_table { String::new() } else { std::fs::read_to_string(&place).unwrap() };
+        let production = source.split("#[cfg(test)]").next().unwrap();
+        let is_word = |text: &&str| text.len() > 3 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        let is_variable = |text: &&str| ["ATM_", "CARGO_"].iter().any(|prefix| text.starts_with(prefix));
+        found.extend(production.split('"').filter(is_word).filter(|text| !is_variable(text)).map(str::to_owned));
+    }
+    found
+}
+
+#[test]
+fn every_error_that_the_program_names_is_in_the_table_and_every_one_of_the_table_is_named() {
+    let named = words_in(["mcp", "tools"]);
+    let known: BTreeSet<String> = codes::ALL
+        .iter()
+        .map(|code| code.word)
+        .chain(codes::ALIASES.map(|(alias, _)| alias))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(named, known);
+    let text = std::fs::read_to_string(root().join("docs/protocol.md")).unwrap();
+    for (alias, same) in codes::ALIASES {
+        let is_said = |line: &str| line.contains(&format!("`{alias}`")) && line.contains(&format!("`{same}`"));
+        assert!(text.lines().any(is_said), "{alias} is not in the protocol");
+    }
+}

@@ -186,7 +186,9 @@ async fn more_calls_than_may_wait_are_refused_and_the_others_run_in_their_order(
         stage.client.call(id, "codex-reply", &json!({"identity": "codex", "prompt": format!("call {id}")})).await;
     }
     for refused in stage.client.results_of(66..=512).await {
-        assert_eq!(refused["structuredContent"]["error"], "TURN_REFUSED", "{refused}");
+        let told = &refused["structuredContent"];
+        let whose = (&told["error"], &told["code"], &told["error_source"]);
+        assert_eq!(whose, (&json!("CALL_NOT_TAKEN"), &json!(-32029), &json!("proxy")), "{refused}");
     }
     stage.codex.say("turn/completed", &turn("turn-1", "completed"));
     for id in 2..=65 {
