@@ -66,8 +66,17 @@ impl Asking {
 
 /// Whether this call is of a client that is asked in the answer to it.
 pub(super) fn is_asked_in_answers(context: &RequestContext<RoleServer>) -> bool {
-    let is_modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
-    is_modern && context.client_capabilities().is_some_and(|can| can.elicitation.is_some())
+    is_modern(context) && context.client_capabilities().is_some_and(|can| can.elicitation.is_some())
+}
+
+/// Whether the answer to this call may be a task. In the older protocol no result says of what type it is: the MCP
+/// Inspector 2.12.0 declares tasks there too, and takes one for the tool's result.
+pub(super) fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
+    is_modern(context) && context.client_capabilities().is_some_and(|can| can.supports_tasks())
+}
+
+fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
 
 /// Attends to everything that agents ask, for ever.

@@ -39,7 +39,7 @@ pub(super) async fn run(
         };
         return Ok(begun.into_result().into());
     }
-    if context.client_capabilities().is_some_and(|can| can.supports_tasks()) {
+    if asking::takes_tasks(context) {
         return Ok(tasks::begin(shared, handle, prompt, notes, asking::is_asked_in_answers(context)));
     }
     Ok(wait(shared, handle, handle.turn(prompt, limit), telling, notes, context).await)
