@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::ledger::{Verdict, Way};
-use super::pulse::Change;
+use super::pulse::{Change, Sample};
 
 /// How many faults are told one by one.
 const TOLD: usize = 30;
@@ -55,16 +55,10 @@ impl Figures {
 }
 
 fn told(life: &Change) -> String {
-    let Change { length, first, last } = life;
-    let mib = |memory: u64| memory as f64 / 1024.0;
-    format!(
-        "{:>4.0} s: memory {:.1} -> {:.1} MiB, files {} -> {}",
-        length.as_secs_f64(),
-        mib(first.memory),
-        mib(last.memory),
-        first.fds,
-        last.fds
-    )
+    let each = |shown: &dyn Fn(&Sample) -> String| life.parts.iter().map(shown).collect::<Vec<_>>().join(" ");
+    let memory = each(&|part| format!("{:.1}", part.memory as f64 / 1024.0));
+    let files = each(&|part| part.fds.to_string());
+    format!("{:.0} s: memory {memory} MiB, files {files}", life.length.as_secs_f64())
 }
 
 impl fmt::Display for Figures {

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use atm_agent_mcp::demo::world::World;
 use atm_agent_mcp::home::Home;
-use atm_agent_mcp::ids::Team;
+use atm_agent_mcp::ids::{MemberName, Team, TeamName};
+use atm_agent_mcp::mail::{ClaudePost, MailError, Post};
 use atm_agent_mcp::queue::{Queue, Standing};
 use serde_json::Value;
 
@@ -29,7 +30,8 @@ impl Soak<'_> {
     /// How many entries and how many mails wait for an agent.
     fn left(&self, agent: usize) -> (usize, usize) {
         let entries = remains::waiting(&self.agents[agent].queue).map_or(usize::MAX, |waiting| waiting.len());
-        (entries, self.unread(agent))
+        let mails = inbox(self.world, &name(agent), |post, member| post.count_unread(member));
+        (entries, mails.unwrap_or(usize::MAX))
     }
 
     pub(super) fn tell_what_waits(&mut self) {
@@ -57,7 +59,9 @@ impl Soak<'_> {
         figures.ended(since.elapsed(), status);
         figures.trouble.extend(left_of(world).await);
         let mut excused = HashSet::new();
-        for agent in &agents {
+        for (number, agent) in agents.iter().enumerate() {
+            // It was told that it waits.
+            excused.extend(waiting(world, &name(number), &agent.queue)?);
             for (mark, why) in buried(&agent.queue)? {
                 excused.extend(mark);
                 figures.buried.push(why);
@@ -72,6 +76,14 @@ impl Soak<'_> {
         figures.verdict = ledger.judge(&texts, &excused);
         Ok(figures)
     }
+}
+
+/// The marks of what still waits for an agent.
+fn waiting(world: &World, agent: &str, queue: &Queue) -> io::Result<Vec<u64>> {
+    let entries = queue.list()?.into_iter().filter_map(|listed| Some(listed.text?.text));
+    let mails = inbox(world, agent, |post, member| post.unread(member, usize::MAX)).map_err(io::Error::other)?;
+    let mails = mails.messages.into_iter().map(|message| message.text);
+    Ok(entries.chain(mails).flat_map(|text| marks(&text).collect::<Vec<_>>()).collect())
 }
 
 /// The entries that were buried: the mark of each, and why.
@@ -100,4 +112,14 @@ fn given_up(world: &World) -> io::Result<HashSet<u64>> {
         found.extend(given_up.flat_map(|line| marks(&line).collect::<Vec<_>>()));
     }
     Ok(found)
+}
+
+/// Looks into an agent's inbox.
+fn inbox<T>(
+    world: &World,
+    agent: &str,
+    look: impl FnOnce(&ClaudePost, &MemberName) -> Result<T, MailError>,
+) -> Result<T, MailError> {
+    let (team, member) = (TeamName::parse(TEAM)?, MemberName::parse(agent)?);
+    look(&ClaudePost::open(&Home::at(world.home()), &team), &member)
 }

@@ -18,8 +18,7 @@ use std::time::{Duration, Instant};
 
 use atm_agent_mcp::demo::world::World;
 use atm_agent_mcp::home::Home;
-use atm_agent_mcp::ids::{AgentId, MemberName, Team, TeamName};
-use atm_agent_mcp::mail::{ClaudePost, Post};
+use atm_agent_mcp::ids::{AgentId, Team};
 use atm_agent_mcp::queue::{Limits, Queue};
 use fastrand::Rng;
 use rustix::process::Pid;
@@ -45,8 +44,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The longest time between two deeds of the client, and between two blows at Codex, in milliseconds.
 const PAUSE: u64 = 80;
 const PEACE: u64 = 4_000;
-/// How long all that waits may take to arrive when everything is calm.
-const DRAIN: Duration = Duration::from_secs(60);
+/// How long all that waits may take to arrive when everything is calm: what has failed often is left alone for 30 s, twice.
+const DRAIN: Duration = Duration::from_secs(150);
 /// What is not decided on is declined soon.
 const SETTINGS: &str = "[plugins.atm-agent-mcp]\nmax_concurrent_threads = 60\napproval_timeout_secs = 5\n";
 
@@ -258,12 +257,6 @@ impl<'a> Soak<'a> {
                 self.begin(Call { tool: "agent_interrupt", arguments, purpose: Purpose::Plain, patience: None });
             }
         }
-    }
-
-    fn unread(&self, agent: usize) -> usize {
-        let Ok(team) = TeamName::parse(TEAM) else { return 0 };
-        let Ok(member) = MemberName::parse(&name(agent)) else { return 0 };
-        ClaudePost::open(&Home::at(self.world.home()), &team).count_unread(&member).unwrap_or(usize::MAX)
     }
 }
 

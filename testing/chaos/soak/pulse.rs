@@ -44,12 +44,11 @@ pub(super) struct Pulse {
     samples: Vec<Sample>,
 }
 
-/// A life's first fifth beside its last: the median of each.
+/// A life in five parts: the median of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) length: Duration,
-    pub(super) first: Sample,
-    pub(super) last: Sample,
+    pub(super) parts: [Sample; 5],
 }
 
 impl Pulse {
@@ -62,17 +61,17 @@ impl Pulse {
     }
 
     pub(super) fn change(&self) -> Option<Change> {
-        let fifth = (self.samples.len() / 5).max(1).min(self.samples.len());
-        let first = Sample::median(&self.samples[..fifth])?;
-        let last = Sample::median(&self.samples[self.samples.len() - fifth..])?;
-        Some(Change { length: self.since.elapsed(), first, last })
+        let fifth = self.samples.len() / 5;
+        let part = |part: usize| Sample::median(&self.samples[part * fifth..(part + 1) * fifth]);
+        let parts = [part(0)?, part(1)?, part(2)?, part(3)?, part(4)?];
+        Some(Change { length: self.since.elapsed(), parts })
     }
 }
 
 impl Change {
     /// Whether it is more than a long life may bring.
     pub(super) fn is_growth(&self) -> bool {
-        let Change { length, first, last } = self;
+        let Change { length, parts: [first, .., last] } = self;
         let is_more = last.fds > first.fds + FDS_MORE || last.memory > first.memory * 13 / 10 + MEMORY_MORE;
         *length > LONG && is_more
     }
@@ -99,10 +98,9 @@ mod tests {
 
     #[test]
     fn only_a_long_life_shows_growth() {
-        let change = |secs, memory: u64, fds| Change {
-            length: Duration::from_secs(secs),
-            first: Sample { memory: 40 * 1024, fds: 100 },
-            last: Sample { memory: memory * 1024, fds },
+        let change = |secs, memory: u64, fds| {
+            let (first, last) = (Sample { memory: 40 * 1024, fds: 100 }, Sample { memory: memory * 1024, fds });
+            Change { length: Duration::from_secs(secs), parts: [first, first, first, first, last] }
         };
         assert!(change(61, 40, 133).is_growth() && change(61, 63, 100).is_growth());
         assert!(!change(61, 62, 132).is_growth() && !change(60, 99, 999).is_growth());
@@ -111,9 +109,9 @@ mod tests {
     #[test]
     fn a_change_is_that_of_the_medians() {
         let of = |memory| Sample { memory, fds: 5 };
-        let samples = [9, 1, 2, 5, 5, 5, 5, 5, 5, 5, 5, 5, 7, 8, 99].map(of).to_vec();
+        let samples = [9, 1, 2, 5, 5, 5, 3, 3, 3, 5, 5, 5, 7, 8, 99, 4].map(of).to_vec();
         let change = Pulse { since: Instant::now(), samples }.change().unwrap();
-        assert_eq!((change.first, change.last), (of(2), of(8)));
+        assert_eq!(change.parts, [2, 5, 3, 5, 8].map(of));
         assert_eq!(Pulse::begins().change(), None);
     }
 }
