@@ -1,5 +1,7 @@
 //! What the client makes of the ends of its calls: what was accepted, how things stand, and what is asked.
 
+use std::time::Duration;
+
 use rustix::process::Pid;
 use serde_json::{Value, json};
 
@@ -12,6 +14,9 @@ use super::{AGENTS, Soak, name};
 
 /// How long an ask waits for its decision at most, in milliseconds.
 const DECIDED: u64 = 1_500;
+
+/// A call that is younger when a server ends that was told to may not have been read by it.
+const UNREAD: Duration = Duration::from_secs(1);
 
 impl Soak<'_> {
     /// A call has ended.
@@ -49,7 +54,9 @@ impl Soak<'_> {
             End::Withdrawn => self.figures.withdrawn += 1,
             End::Gone => match self.fate {
                 Fate::Killed => self.figures.gone += 1,
-                Fate::Told => self.figures.cut_short += 1,
+                // It had no time to read it.
+                Fate::Told if after < UNREAD => self.figures.cut_short += 1,
+                Fate::Told => self.figures.trouble.push(format!("not answered at the server's end: {}", shown())),
                 Fate::Lives => self.figures.trouble.push(format!("no answer, and the server lives: {}", shown())),
             },
             End::Wrong(why) => self.figures.trouble.push(format!("{}: {why}", shown())),

@@ -19,7 +19,7 @@ pub(crate) struct Figures {
     /// Answered with an error, by its code.
     pub(super) refused: BTreeMap<String, u32>,
     pub(super) withdrawn: u32,
-    /// Without an answer, because the server was killed; because it ended when it was told to.
+    /// Without an answer, because the server was killed; because it was told to end a moment later.
     pub(super) gone: u32,
     pub(super) cut_short: u32,
     /// The longest that a call took that was answered, and which.
