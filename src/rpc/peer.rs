@@ -65,6 +65,16 @@ impl Shared {
     }
 }
 
+/// When the reader is over every call is, also if it was ended before it saw the end of the other side.
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let waiting = self.0.pending().take();
+        drop(waiting);
+    }
+}
+
 /// A handle to one connection's calls; clones share it.
 #[derive(Debug, Clone)]
 pub struct Peer {
@@ -79,11 +89,11 @@ impl Peer {
             Arc::new(Shared { next_id: AtomicU64::new(1), pending: Mutex::new(Some(Pending::default())), outgoing });
         let (to_reader, reader) = mpsc::channel(DEPTH);
         let peer = Peer { shared: shared.clone() };
+        let closing = Closing(shared);
         tasks.spawn(async move {
-            read(&shared, incoming, to_reader).await;
+            read(&closing.0, incoming, to_reader).await;
             drop(carriers);
-            let waiting = shared.pending().take();
-            drop(waiting);
+            drop(closing);
         });
         (peer, reader)
     }
@@ -227,6 +237,16 @@ mod tests {
         }
         assert!(incoming.recv().await.is_none());
         while tasks.join_next().await.is_some() {}
+        assert!(matches!(peer.call("m", &json!({}), LONG).end().await, Err(CallError::Closed)));
+    }
+
+    /// A process that holds the socket of one that was killed, a fork of its say, keeps the end from being seen.
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_tasks_ends_every_call() {
+        let (peer, _incoming, _theirs, mut tasks) = pair();
+        let call = peer.call("m", &json!({}), LONG);
+        tasks.shutdown().await;
+        assert!(matches!(call.end().await, Err(CallError::Closed)));
         assert!(matches!(peer.call("m", &json!({}), LONG).end().await, Err(CallError::Closed)));
     }
 

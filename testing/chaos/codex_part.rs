@@ -19,8 +19,9 @@ use crate::figures::Figures;
 use crate::history::{History, judge};
 use crate::producer::Kind;
 use crate::remains;
-use crate::server::{AGENT, Programs, Server, TEAM};
+use crate::server::{AGENT, Programs, Server, TEAM, keep_log};
 use crate::sink_part::{LAST_DRAIN, stuck};
+use crate::transcript;
 
 const PRODUCERS: [Kind; 4] = [Kind::Ours, Kind::Ours, Kind::Renamed, Kind::InPlace];
 /// The longest pause of a producer, in milliseconds.
@@ -49,10 +50,7 @@ pub(crate) async fn play(length: Duration, seed: u64) -> io::Result<Figures> {
     part.drain().await?;
     let figures = part.close().await?;
     if !figures.is_good() {
-        let log = std::fs::read_to_string(world.home().join("log")).unwrap_or_default();
-        let kept = std::env::temp_dir().join(format!("atm-chaos-{}.log", std::process::id()));
-        std::fs::write(&kept, log)?;
-        eprintln!("what the servers said is in {}", kept.display());
+        keep_log(&world)?;
     }
     Ok(figures)
 }
@@ -240,7 +238,8 @@ impl<'a> Part<'a> {
             fragments: remains.fragments,
             ..History::default()
         };
-        for message in transcript(self.world, &self.programs, &self.thread).await? {
+        let threads = transcript::of(self.world, &self.programs, &[&self.thread]).await?;
+        for message in threads.concat() {
             texts(&message).for_each(|text| history.arrives(text));
         }
         let verdict = judge(&history);
@@ -260,24 +259,14 @@ fn texts(message: &[String]) -> impl Iterator<Item = &String> {
     message.iter().filter(|part| !part.starts_with(CLIENT) && !part.trim_start().starts_with("[queue entry "))
 }
 
-async fn transcript(world: &World, programs: &Programs, thread: &str) -> io::Result<Vec<Vec<String>>> {
-    let mut reader = world.command(&std::env::current_exe()?, &programs.codex);
-    reader.arg("transcript").arg("--home").arg(world.home()).arg("--codex").arg(&programs.codex);
-    let output = reader.args(["--thread", thread]).output().await?;
-    if !output.status.success() {
-        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
 /// Our program, which was built with this one.
-fn beside(name: &str) -> io::Result<PathBuf> {
+pub(crate) fn beside(name: &str) -> io::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     if path.exists() { Ok(path) } else { Err(io::Error::other(format!("there is no {}", path.display()))) }
 }
 
 /// The newest pinned Codex.
-fn codex() -> io::Result<PathBuf> {
+pub(crate) fn codex() -> io::Result<PathBuf> {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join("codex");
     let all = std::env::var_os("ATM_TEST_CODEX_DIR").map_or_else(default, PathBuf::from);
     let codex = all.join("0.169.0").join("node_modules").join(".bin").join("codex");

@@ -1,9 +1,8 @@
-//! The crash test of the queue: many processes write to it and drain it, all are killed again and again, and at the end
-//! every text that was acknowledged must have arrived, once, and in order.
+//! The crash test: whatever is killed, again and again, every text that was acknowledged must have arrived, once, and in order.
 //!
 //! The parent starts copies of itself in the roles of producers and drainers, and in the second part real servers with real
 //! Codex. It hears what they say, kills them at random, has them killed at the named steps of [`atm_agent_mcp::steps`], and
-//! judges.
+//! judges. In the third part (`soak`) it is the client of a whole team.
 
 mod armoury;
 #[cfg(unix)]
@@ -21,6 +20,8 @@ mod remains;
 mod server;
 mod sink;
 mod sink_part;
+#[cfg(unix)]
+mod soak;
 #[cfg(unix)]
 mod transcript;
 
@@ -66,6 +67,9 @@ enum Part {
     /// Real servers with real Codex take it into an agent's thread
     #[cfg(unix)]
     Codex,
+    /// A team of agents under everything at once: calls, mail, approvals, cancels, kills
+    #[cfg(unix)]
+    Soak,
 }
 
 fn main() -> ExitCode {
@@ -90,15 +94,24 @@ fn play(chaos: &Chaos) -> io::Result<ExitCode> {
     let mut good = true;
     for part in &chaos.parts {
         let length = Duration::from_secs(chaos.seconds);
-        let figures = match part {
-            Part::Sink => sink_part::play(length, seed)?,
+        let (table, is_good) = match part {
+            Part::Sink => told(sink_part::play(length, seed)?),
             #[cfg(unix)]
-            Part::Codex => runs(codex_part::play(length, seed))?,
+            Part::Codex => told(runs(codex_part::play(length, seed))?),
+            #[cfg(unix)]
+            Part::Soak => {
+                let figures = runs(soak::play(length, seed))?;
+                (figures.to_string(), figures.is_good())
+            }
         };
-        writeln!(stdout, "{figures}")?;
-        good &= figures.is_good();
+        writeln!(stdout, "{table}")?;
+        good &= is_good;
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn told(figures: figures::Figures) -> (String, bool) {
+    (figures.to_string(), figures.is_good())
 }
 
 #[cfg(unix)]

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use atm_agent_mcp::demo::world::{Client, World};
 use atm_agent_mcp::steps;
+use rmcp::RoleClient;
 use rmcp::model::{CallToolRequestParams, CallToolResult};
+use rmcp::service::Peer;
 use serde_json::{Value, json};
 
 use crate::armoury::Arm;
@@ -85,9 +87,28 @@ impl Server {
         self.client.server().kill().await
     }
 
+    /// Tells it to end with SIGTERM, and waits until its process is gone.
+    pub(crate) async fn terminate(&mut self) -> io::Result<ExitStatus> {
+        let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
+        let pid = pid.ok_or_else(|| io::Error::other("a server without a process"))?;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        match tokio::time::timeout(START, self.client.server().wait()).await {
+            Ok(status) => status,
+            Err(_) => {
+                self.kill().await?;
+                self.client.server().wait().await
+            }
+        }
+    }
+
     /// Leaves it, as a client does.
     pub(crate) async fn leave(self) -> io::Result<ExitStatus> {
         self.client.leave().await
+    }
+
+    /// Whom to call.
+    pub(crate) fn peer(&self) -> Peer<RoleClient> {
+        self.client.service().peer().clone()
     }
 
     /// A tool's answer, if there is one in time.
@@ -99,7 +120,7 @@ impl Server {
 
     /// Calls a tool; nobody waits for the answer.
     pub(crate) fn begin(&self, tool: &'static str, mut arguments: Value) {
-        let peer = self.client.service().peer().clone();
+        let peer = self.peer();
         let arguments = arguments.as_object_mut().map(std::mem::take).unwrap_or_default();
         tokio::spawn(async move { peer.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments)).await });
     }
@@ -114,4 +135,12 @@ impl Server {
         let status = self.ask("agent_status", json!({"identity": AGENT})).await;
         status.is_some_and(|status| status["status"] == "idle")
     }
+}
+
+/// Keeps what the servers said, for whoever looks for a fault.
+pub(crate) fn keep_log(world: &World) -> io::Result<()> {
+    let kept = std::env::temp_dir().join(format!("atm-chaos-{}.log", std::process::id()));
+    std::fs::copy(world.home().join("log"), &kept)?;
+    eprintln!("what the servers said is in {}", kept.display());
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The crash test in short: whatever is killed, nothing is lost, doubled or out of order.
+//! The crash test in short: whatever is killed, nothing is lost, doubled or out of order, and every call is answered.
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -18,6 +18,15 @@ fn played(part: &str, seconds: u32) -> HashMap<String, u64> {
 fn no_kill_of_a_writer_or_a_reader_loses_doubles_or_reorders_a_text() {
     let figures = played("sink", 5);
     assert!(figures["delivered"] > 0 && figures["kills"] > 0, "{figures:?}");
+}
+
+#[test]
+fn a_team_lives_through_everything_at_once() {
+    let figures = played("soak", 8);
+    assert!(
+        figures["calls"] > 0 && figures["mails accepted"] > 0 && figures["lost"] + figures["twice"] == 0,
+        "{figures:?}"
+    );
 }
 
 #[test]

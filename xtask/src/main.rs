@@ -20,7 +20,7 @@ Commands:
   codex [VERSION…]  install the Codex versions the tests run against, or those named
   demo [ARGS…]      build the release binary and play its demo, with the Codex on PATH or else a pinned one
   test [ARGS…]      run every test; ARGS go to cargo nextest run, or to cargo test where nextest is not installed
-  chaos [ARGS…]     the queue's crash test: --seconds N (60), --seed S (a random one), --parts sink,codex (both)
+  chaos [ARGS…]     the crash test: --seconds N (60), --seed S (a random one), --parts sink,codex,soak (all)
   check             formatting, clippy, rustdoc and cargo deny, each with warnings as errors
   bench [NAME] [ARGS…]
                     measure what we cost (overhead), what the queue (queue) and mail (mail) cost, or all; ARGS go to the benchmarks
