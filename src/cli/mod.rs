@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod agent_tools;
+mod attach;
 mod config;
 mod demo;
 pub mod error;
@@ -28,6 +29,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Args),
+    Attach(attach::Args),
     Queue(queue::Args),
     Config(config::Args),
     Demo(demo::Args),
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
         log::start();
         let done = match command {
             Command::Serve(args) => runtime.block_on(serve::run(args)),
+            Command::Attach(args) => runtime.block_on(attach::run(args)),
             Command::Queue(args) => runtime.block_on(queue::run(args)),
             Command::Config(args) => config::run(&args),
             Command::Demo(args) => runtime.block_on(demo::run(args)),

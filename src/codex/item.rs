@@ -37,6 +37,9 @@ pub enum Item {
         /// Its exit code, once it ended.
         #[serde(default)]
         exit_code: Option<i64>,
+        /// What it said, as far as Codex keeps it.
+        #[serde(default)]
+        aggregated_output: Option<String>,
     },
     /// Files that were changed.
     FileChange {

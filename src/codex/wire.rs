@@ -206,8 +206,8 @@ pub(super) struct TurnAnswer {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct TurnPage {
-    pub(super) data: Vec<Turn>,
+pub(super) struct TurnPage<T> {
+    pub(super) data: Vec<T>,
     #[serde(default)]
     pub(super) next_cursor: Option<String>,
 }
@@ -226,6 +226,9 @@ pub struct Turn {
     /// What was said and done; in `turn/completed` the last answer only, or nothing.
     #[serde(default)]
     pub items: Vec<Item>,
+    /// When it began, in seconds since 1970.
+    #[serde(default)]
+    pub started_at: Option<i64>,
     /// How long it took.
     #[serde(default)]
     pub duration_ms: Option<u64>,

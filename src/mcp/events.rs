@@ -125,7 +125,7 @@ fn completed(turn: &str, item: &Item) -> Option<Value> {
             json!({ "type": "user_message", "message": texts.join("\n") })
         }
         Item::AgentMessage { text, phase } => json!({ "type": "agent_message", "message": text, "phase": phase }),
-        Item::CommandExecution { id, command, exit_code } => json!({
+        Item::CommandExecution { id, command, exit_code, .. } => json!({
             "type": "exec_command_end", "call_id": id, "turn_id": turn, "command": [command], "exit_code": exit_code,
         }),
         Item::FileChange { id, changes } => {

@@ -223,6 +223,7 @@ async fn what_we_need_of_a_notification_is_always_in_it(stage: Stage) {
     known("userMessage", "clientId");
     known("active", "activeFlags");
     known("dynamicToolCall", "namespace");
+    known("commandExecution", "aggregatedOutput");
     let tools = notifications.definition("CollabAgentTool")["enum"].clone();
     assert!(["spawnAgent", "resumeAgent"].iter().all(|tool| tools.as_array().unwrap().contains(&json!(tool))));
     let flags = notifications.definition("ThreadActiveFlag")["enum"].clone();

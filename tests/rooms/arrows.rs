@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("mcp", &["session", "queue", "tools", "journal", "ids", "config", "policy"]),
     ("serve", &["mcp", "courier", "tools", "session", "queue", "mail", "journal", "codex", "config", "home", "ids"]),
     ("demo", &["codex", "demo::model"]),
-    ("cli", &["serve", "tools", "plain", "demo", "session", "queue", "config", "home", "ids"]),
+    ("cli", &["serve", "tools", "plain", "demo", "session", "queue", "codex", "config", "home", "ids"]),
 ];
 
 /// Files that hold rules only: no runtime, no clock, no IO.

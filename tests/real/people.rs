@@ -1,0 +1,223 @@
+//! People at running agents: the real Codex UI on a live thread, and an agent followed as text.
+
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
+
+use crate::stage::{Scene, Stage};
+use crate::terminal::Terminal;
+
+on_each_codex! {
+    the_real_ui_opens_on_the_live_thread_and_leaving_it_leaves_the_agent_running,
+    an_agent_is_followed_as_text_from_its_last_turn_to_its_end,
+    an_agent_is_followed_as_json_and_no_item_comes_twice,
+    who_follows_answers_nothing_and_hears_that_somebody_has_decided,
+    who_is_not_running_is_offered_as_a_plain_thread,
+}
+
+const SIZE: (u16, u16) = (100, 30);
+
+/// Somebody who follows an agent.
+struct Follower {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Follower {
+    fn of(scene: &Scene, args: &[&str]) -> Follower {
+        let mut command = scene.program(&[&["attach", "--team", "tests", "--read-only"], args].concat());
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Follower { child, lines }
+    }
+
+    async fn line(&mut self) -> String {
+        self.lines.next_line().await.unwrap().expect("another line")
+    }
+
+    /// The lines up to this one, and it.
+    async fn until(&mut self, is_it: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            lines.push(self.line().await);
+            if is_it(&lines[lines.len() - 1]) {
+                return lines;
+            }
+        }
+    }
+
+    /// What it says until the agent is gone.
+    async fn rest(mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            lines.push(line);
+        }
+        assert!(self.child.wait().await.unwrap().success());
+        lines
+    }
+}
+
+async fn attach(scene: &Scene, args: &[&str]) -> Output {
+    let mut command = scene.program(&[&["attach", "--team", "tests"], args].concat());
+    command.stdin(Stdio::null()).output().await.unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Waits for the Codex UI to show this; what it asks a new user before, it is told.
+async fn opens(terminal: &Terminal, word: &str) {
+    // A key may come too early to be heard.
+    let answers = [("Do you trust", "Enter"), ("› 2. Use existing model", "Enter"), ("Use existing model", "Down")];
+    terminal
+        .looks(async |screen| {
+            if let Some((_, key)) = answers.iter().find(|(question, _)| screen.contains(question)) {
+                terminal.press(&[*key]).await;
+            }
+            screen.contains(word)
+        })
+        .await
+        .unwrap_or_else(|screen| panic!("no {word:?} on\n{screen}"));
+}
+
+/// Leaves the Codex UI; tells what is on the screen then.
+async fn quit(terminal: &Terminal) -> String {
+    terminal.types("/quit").await;
+    terminal.shows("exit Codex").await;
+    terminal.press(&["Enter"]).await;
+    terminal.shows("ended with 0").await;
+    terminal.all().await
+}
+
+async fn the_real_ui_opens_on_the_live_thread_and_leaving_it_leaves_the_agent_running(stage: Stage) {
+    let is_old = stage.codex().to_string_lossy().contains("0.144");
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "SAY first word"})).await.good();
+    let terminal = Terminal::run(&scene, SIZE, &["attach", "--team", "tests", "ana"]).await;
+    opens(&terminal, "first word").await;
+
+    terminal.types("SAY typed by a human").await;
+    terminal.shows("SAY typed by a human").await;
+    terminal.press(&["Enter"]).await;
+    terminal.shows("• typed by a human").await;
+    server.rested("ana").await;
+    let status = server.call("agent_status", json!({"identity": "ana"})).await.good();
+    assert_eq!((status.text("status"), &status["turns"]), ("idle", &json!(2)));
+    server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY from the client"})).await.good();
+    terminal.shows("• from the client").await;
+
+    let left = quit(&terminal).await;
+    assert_eq!(left.contains("Warning: as long as the UI of Codex 0.144.6 is open"), is_old, "{left}");
+    let after = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY on"})).await.good();
+    assert_eq!(after.content(), "on");
+    scene.end(server).await;
+}
+
+async fn an_agent_is_followed_as_text_from_its_last_turn_to_its_end(stage: Stage) {
+    let (scene, [held]) = stage.with_gates(["held"]).await;
+    let server = scene.serve(&[]).await;
+    let start = json!({"identity": "ana", "prompt": "SAY long ago", "approval-policy": "never"});
+    server.call("codex", start).await.good();
+    server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY a\u{1b}[2Jb"})).await.good();
+    let mut follower = Follower::of(&scene, &["ana"]);
+    let before = follower.until(|line| line.starts_with("-- completed")).await;
+    assert!(before[0].starts_with("-- turn "), "{before:?}");
+    assert_eq!(before[1..3], [r"> SAY a\u{1b}[2Jb", r"a\u{1b}[2Jb"], "it cannot write over the screen");
+    let run = json!({"identity": "ana", "prompt": "RUN echo one; echo two; exit 3"});
+    server.call("codex-reply", run).await.good();
+    let now = follower.until(|line| line.starts_with("-- completed")).await;
+    let command = now.iter().position(|line| line.starts_with("$ ")).unwrap_or_else(|| panic!("no command: {now:?}"));
+    assert_eq!(now[command + 1..command + 4], ["  one", "  two", "  (exit code 3)"], "{now:?}");
+
+    let call = server.begin("codex-reply", json!({"identity": "ana", "prompt": "HOLD held"})).await;
+    held.reached().await;
+    server.call("agent_close", json!({"identity": "ana"})).await.good();
+    call.result().await.bad();
+    let rest = follower.rest().await;
+    assert!(rest.iter().any(|line| line == "> HOLD held"), "{rest:?}");
+    assert!(rest.iter().any(|line| line.starts_with("-- interrupted")), "{rest:?}");
+    scene.end(server).await;
+}
+
+async fn an_agent_is_followed_as_json_and_no_item_comes_twice(stage: Stage) {
+    let (scene, [held]) = stage.with_gates(["held"]).await;
+    let server = scene.serve(&[]).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    let call = server.begin("codex-reply", json!({"identity": "ana", "prompt": "HOLD held"})).await;
+    held.reached().await;
+    let mut follower = Follower::of(&scene, &["ana", "--json", "--turns", "2"]);
+    let mut lines: Vec<Value> = Vec::new();
+    while lines.len() < 2 {
+        lines.push(serde_json::from_str(&follower.line().await).unwrap());
+    }
+    held.open();
+    call.result().await.good();
+    let rest = follower.until(|line| line.contains("\"method\":\"turn/completed\"")).await;
+    lines.extend(rest.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()));
+    assert_eq!((&lines[0]["method"], &lines[1]["method"]), (&json!("turn/completed"), &json!("turn/started")));
+    let count = |word: &str| {
+        let says = |item: &Value| item["content"][0]["text"] == word || item["text"] == word;
+        let of_line = |line: &Value| match line["method"].as_str().unwrap() {
+            "item/completed" => usize::from(says(&line["params"]["item"])),
+            _ => line["params"]["turn"]["items"]
+                .as_array()
+                .map_or(0, |items| items.iter().filter(|item| says(item)).count()),
+        };
+        let last = lines.len() - 1;
+        lines[..last].iter().map(of_line).sum::<usize>()
+    };
+    assert_eq!([count("one"), count("HOLD held"), count("held is done")], [1, 1, 1], "{lines:#?}");
+    drop(follower);
+    scene.end(server).await;
+}
+
+async fn who_follows_answers_nothing_and_hears_that_somebody_has_decided(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    let start = json!({"identity": "ana", "prompt": "SAY one", "approval-policy": "untrusted"});
+    server.call("codex", start).await.good();
+    let mut follower = Follower::of(&scene, &["ana"]);
+    follower.until(|line| line.starts_with("-- completed")).await;
+    let told = server.call("codex-reply", json!({"identity": "ana", "prompt": "RUN touch made"})).await.good();
+    assert_eq!(told.text("status"), "awaiting_approval", "{told:?}");
+    let asked = follower.until(|line| line.starts_with("? asks to run")).await;
+    assert!(asked.last().unwrap().contains("touch made"), "{asked:?}");
+    let ask = &told.list("asks")[0]["ask_id"];
+    server.call("agent_approve", json!({"ask_id": ask, "decision": "accept"})).await.good();
+    follower.until(|line| line == "? somebody has decided").await;
+    follower.until(|line| line.starts_with("-- completed")).await;
+    assert!(scene.project().join("made").exists(), "it was the client's to decide");
+    drop(follower);
+    server.rested("ana").await;
+    scene.end(server).await;
+}
+
+async fn who_is_not_running_is_offered_as_a_plain_thread(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    let told = server.call("codex", json!({"identity": "ana", "prompt": "SAY kept word"})).await.good();
+    let thread = told.text("threadId").to_owned();
+    scene.end(server).await;
+
+    let offered = attach(&scene, &["ana"]).await;
+    let command = format!("resume {thread}\n");
+    assert!(offered.status.code() == Some(1) && text(&offered.stdout).ends_with(&command), "{offered:?}");
+    assert!(text(&offered.stderr).contains("ana does not run: no server has it"), "{offered:?}");
+    let unseen = attach(&scene, &["ana", "--read-only"]).await;
+    assert!(unseen.status.code() == Some(1) && unseen.stdout.is_empty(), "{unseen:?}");
+    assert!(text(&unseen.stderr).contains("to see it: cd "), "{unseen:?}");
+    let unknown = attach(&scene, &["ben"]).await;
+    assert!(text(&unknown.stderr).contains("the team tests has no agent \"ben\": it has ana"), "{unknown:?}");
+
+    let terminal = Terminal::run(&scene, SIZE, &["attach", "--team", "tests", &thread]).await;
+    terminal.shows("[y/N]").await;
+    terminal.press(&["n", "Enter"]).await;
+    terminal.shows("ended with 0").await;
+    let terminal = Terminal::run(&scene, SIZE, &["attach", "--team", "tests", "ana", "--yes"]).await;
+    opens(&terminal, "kept word").await;
+    quit(&terminal).await;
+}
