@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::attach::AttachFailure;
 use super::queue::QueueFailure;
+use super::top::TopFailure;
 use crate::config::ConfigError;
 use crate::plain::on_one_line;
 use crate::queue::QueueError;
@@ -25,6 +26,9 @@ pub enum CliError {
     /// Attaching.
     #[error("{0}")]
     Attach(#[from] AttachFailure),
+    /// The live screen.
+    #[error("{0}")]
+    Top(#[from] TopFailure),
     /// No home directory.
     #[error("no home directory is known")]
     NoHome,
@@ -52,6 +56,7 @@ impl CliError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             CliError::Attach(failure) => return failure.hint(),
+            CliError::Top(failure) => failure.hint(),
             CliError::Config(_) => Some("`atm-agent-mcp config` shows every value and where it comes from"),
             CliError::Serve(ServeError::Resume(_)) => {
                 Some("start without --resume; agent_sessions lists who can be continued")
@@ -77,6 +82,7 @@ impl CliError {
             CliError::Queue(failure) => failure.code(),
             CliError::Serve(_)
             | CliError::Attach(_)
+            | CliError::Top(_)
             | CliError::Demo(_)
             | CliError::NoDirectory(_)
             | CliError::Runtime(_)

@@ -53,4 +53,5 @@ mod terminal;
 #[path = "../../testing/toolbox.rs"]
 mod toolbox;
 mod tools;
+mod top;
 mod turns;

@@ -69,13 +69,18 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 /// Waits for the Codex UI to show this; what it asks a new user before, it is told.
-async fn opens(terminal: &Terminal, word: &str) {
-    // A key may come too early to be heard.
+pub(crate) async fn opens(terminal: &Terminal, word: &str) {
     let answers = [("Do you trust", "Enter"), ("› 2. Use existing model", "Enter"), ("Use existing model", "Down")];
+    // A key may come too early to be heard, and a flood of keys is an error to Codex (0.169.0): it is pressed once, and
+    // again when it has changed nothing for many looks.
+    let (mut answered, mut looks) = (String::new(), 0);
     terminal
         .looks(async |screen| {
-            if let Some((_, key)) = answers.iter().find(|(question, _)| screen.contains(question)) {
+            looks += 1;
+            let asked = answers.iter().find(|(question, _)| screen.contains(question));
+            if let Some((_, key)) = asked.filter(|_| screen != answered || looks > 100) {
                 terminal.press(&[*key]).await;
+                (answered, looks) = (screen.to_owned(), 0);
             }
             screen.contains(word)
         })
@@ -83,12 +88,12 @@ async fn opens(terminal: &Terminal, word: &str) {
         .unwrap_or_else(|screen| panic!("no {word:?} on\n{screen}"));
 }
 
-/// Leaves the Codex UI; tells what is on the screen then.
-async fn quit(terminal: &Terminal) -> String {
+/// Leaves the Codex UI, for what shows this; tells all that was ever on the screen.
+pub(crate) async fn quit(terminal: &Terminal, after: &str) -> String {
     terminal.types("/quit").await;
     terminal.shows("exit Codex").await;
     terminal.press(&["Enter"]).await;
-    terminal.shows("ended with 0").await;
+    terminal.shows(after).await;
     terminal.all().await
 }
 
@@ -110,7 +115,7 @@ async fn the_real_ui_opens_on_the_live_thread_and_leaving_it_leaves_the_agent_ru
     server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY from the client"})).await.good();
     terminal.shows("• from the client").await;
 
-    let left = quit(&terminal).await;
+    let left = quit(&terminal, "ended with 0").await;
     assert_eq!(left.contains("Warning: as long as the UI of Codex 0.144.6 is open"), is_old, "{left}");
     let after = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY on"})).await.good();
     assert_eq!(after.content(), "on");
@@ -219,5 +224,5 @@ async fn who_is_not_running_is_offered_as_a_plain_thread(stage: Stage) {
     terminal.shows("ended with 0").await;
     let terminal = Terminal::run(&scene, SIZE, &["attach", "--team", "tests", "ana", "--yes"]).await;
     opens(&terminal, "kept word").await;
-    quit(&terminal).await;
+    quit(&terminal, "ended with 0").await;
 }

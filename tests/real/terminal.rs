@@ -61,6 +61,13 @@ impl Terminal {
         self.press(&["-l", text]).await;
     }
 
+    /// Makes it another size.
+    pub(crate) async fn resize(&self, (columns, rows): (u16, u16)) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let resized = self.tmux(&["resize-window", "-x", &columns, "-y", &rows]).status().await;
+        assert!(resized.expect("tmux runs").success());
+    }
+
     /// What is on the screen, colours left out.
     pub(crate) async fn screen(&self) -> String {
         let seen = self.tmux(&["capture-pane", "-p"]).output().await.expect("tmux runs");
@@ -70,6 +77,12 @@ impl Terminal {
     /// All that was ever on it.
     pub(crate) async fn all(&self) -> String {
         let seen = self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]).output().await.expect("tmux runs");
+        String::from_utf8_lossy(&seen.stdout).into_owned()
+    }
+
+    /// The same, with its colours as escapes.
+    pub(crate) async fn coloured(&self) -> String {
+        let seen = self.tmux(&["capture-pane", "-p", "-e"]).output().await.expect("tmux runs");
         String::from_utf8_lossy(&seen.stdout).into_owned()
     }
 
