@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
+use crate::raw::Raw;
 use crate::stage::{Scene, Stage};
 use crate::terminal::Terminal;
 
 on_each_codex! {
     the_real_ui_opens_on_the_live_thread_and_leaving_it_leaves_the_agent_running,
+    a_human_approves_in_the_real_ui_while_the_client_is_asked_by_a_form,
     an_agent_is_followed_as_text_from_its_last_turn_to_its_end,
     an_agent_is_followed_as_json_and_no_item_comes_twice,
     who_follows_answers_nothing_and_hears_that_somebody_has_decided,
@@ -71,21 +73,23 @@ fn text(bytes: &[u8]) -> &str {
 /// Waits for the Codex UI to show this; what it asks a new user before, it is told.
 pub(crate) async fn opens(terminal: &Terminal, word: &str) {
     let answers = [("Do you trust", "Enter"), ("› 2. Use existing model", "Enter"), ("Use existing model", "Down")];
-    // A key may come too early to be heard, and a flood of keys is an error to Codex (0.169.0): it is pressed once, and
-    // again when it has changed nothing for many looks.
+    answered(terminal, &answers, |screen| screen.contains(word)).await;
+}
+
+/// Presses the key that belongs to what is on the screen, until it is so. A key may come too early to be heard, and a flood
+/// of keys is an error to Codex (0.169.0): it is pressed once, and again when nothing has changed for many looks.
+async fn answered(terminal: &Terminal, answers: &[(&str, &str)], is_so: impl Fn(&str) -> bool) {
     let (mut answered, mut looks) = (String::new(), 0);
-    terminal
-        .looks(async |screen| {
-            looks += 1;
-            let asked = answers.iter().find(|(question, _)| screen.contains(question));
-            if let Some((_, key)) = asked.filter(|_| screen != answered || looks > 100) {
-                terminal.press(&[*key]).await;
-                (answered, looks) = (screen.to_owned(), 0);
-            }
-            screen.contains(word)
-        })
-        .await
-        .unwrap_or_else(|screen| panic!("no {word:?} on\n{screen}"));
+    let done = terminal.looks(async |screen| {
+        looks += 1;
+        let asked = answers.iter().find(|(question, _)| screen.contains(question));
+        if let Some((_, key)) = asked.filter(|_| screen != answered || looks > 100) {
+            terminal.press(&[*key]).await;
+            (answered, looks) = (screen.to_owned(), 0);
+        }
+        is_so(screen)
+    });
+    done.await.unwrap_or_else(|screen| panic!("it is not so on\n{screen}"));
 }
 
 /// Leaves the Codex UI, for what shows this; tells all that was ever on the screen.
@@ -120,6 +124,27 @@ async fn the_real_ui_opens_on_the_live_thread_and_leaving_it_leaves_the_agent_ru
     let after = server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY on"})).await.good();
     assert_eq!(after.content(), "on");
     scene.end(server).await;
+}
+
+async fn a_human_approves_in_the_real_ui_while_the_client_is_asked_by_a_form(stage: Stage) {
+    let scene = stage.plain().await;
+    let mut client = Raw::with_forms(scene.command(&[])).await;
+    let start = json!({"identity": "ana", "prompt": "SAY first word", "approval-policy": "untrusted"});
+    client.call(1, "codex", start).await;
+    client.answer_to(1).await;
+    let terminal = Terminal::run(&scene, SIZE, &["attach", "--team", "tests", "ana"]).await;
+    opens(&terminal, "• first word").await;
+    client.call(2, "codex-reply", json!({"identity": "ana", "prompt": "RUN touch made"})).await;
+    let form = client.hears("elicitation/create").await;
+    terminal.shows("Yes, proceed").await;
+    answered(&terminal, &[("Yes, proceed", "y")], |screen| !screen.contains("Yes, proceed")).await;
+    let withdrawn = client.hears("notifications/cancelled").await;
+    assert_eq!(withdrawn["params"]["requestId"], form["id"]);
+    let result = client.answer_to(2).await;
+    assert_eq!(result["structuredContent"]["status"], "completed", "{result}");
+    assert!(scene.project().join("made").exists());
+    quit(&terminal, "ended with 0").await;
+    client.leave().await;
 }
 
 async fn an_agent_is_followed_as_text_from_its_last_turn_to_its_end(stage: Stage) {
