@@ -21,8 +21,8 @@ pub(super) enum News {
     Entered(AgentId, Option<Turn>),
     /// It happened in its thread.
     Heard(AgentId, Box<ThreadEvent>),
-    /// Codex asks it.
-    Asked(AgentId, RequestId, Ask),
+    /// Codex asks it, in this turn.
+    Asked(AgentId, RequestId, Ask, Option<TurnId>),
     /// Nobody listens to it any more.
     Left(AgentId),
     /// What came of something that was to be done, for the person at the keys.
@@ -155,8 +155,9 @@ impl Guests {
             Told::Heard(Heard::Happened { thread, event, .. }) => {
                 self.agent(&thread).map(|agent| News::Heard(agent, Box::new(event)))
             }
-            Told::Heard(Heard::Asked { thread, request, ask, .. }) => {
-                self.agent(&thread).filter(|_| ask.is_question()).map(|agent| News::Asked(agent, request, ask))
+            Told::Heard(Heard::Asked { thread, request, ask, asked_in, .. }) => {
+                let agent = self.agent(&thread).filter(|_| ask.is_question());
+                agent.map(|agent| News::Asked(agent, request, ask, asked_in.turn_id))
             }
             Told::Said(text) => Some(News::Said(text)),
         };

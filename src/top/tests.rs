@@ -61,7 +61,7 @@ fn turn() -> TurnId {
 
 fn asks(n: usize) -> Input {
     let ask = Ask::Command { command: "touch made".into(), cwd: None, reason: Some("it is needed".into()) };
-    Input::News(News::Asked(id(n), RequestId::Number(0), ask))
+    Input::News(News::Asked(id(n), RequestId::Number(0), ask, Some(turn())))
 }
 
 /// Three agents: ana works, ben asks, cat is away and has mail and texts waiting.
@@ -298,6 +298,18 @@ fn an_ask_goes_when_somebody_has_decided_or_its_turn_is_over() {
         model.update(heard(2, end));
         assert_eq!(word(&model), expected);
     }
+}
+
+#[test]
+fn who_asks_is_in_a_turn_before_that_was_heard_of() {
+    let mut model = Model::new("team red".into(), false, at(0));
+    model.update(Input::Seen(Seen { rows: vec![row(1, "ana", true)], closed: 0, noted: vec![] }));
+    model.update(asks(1));
+    model.update(heard(1, ThreadEvent::Resolved(RequestId::Number(0))));
+    assert_eq!(model.state(&row(1, "ana", true)).word(), "works");
+    let last = json!({"id": "turn-1", "status": "inProgress", "startedAt": at(-30).as_second()});
+    model.update(Input::News(News::Entered(id(1), serde_json::from_value(last).unwrap())));
+    assert_eq!(model.since(&row(1, "ana", true)), at(-30));
 }
 
 #[test]

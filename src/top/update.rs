@@ -72,10 +72,12 @@ impl Model {
             News::Said(text) => self.say(text),
             News::Left(agent) => drop(self.live.remove(&agent)),
             News::Entered(agent, last) => self.live.entry(agent).or_default().entered(last, now),
-            News::Asked(agent, request, ask) => {
-                let asks = &mut self.live.entry(agent).or_default().asks;
-                if asks.iter().all(|(known, _)| *known != request) {
-                    asks.push((request, ask));
+            News::Asked(agent, request, ask, turn) => {
+                let live = self.live.entry(agent).or_default();
+                // Who asks is in a turn, whether that was heard of or not.
+                live.turn = live.turn.take().or_else(|| Some((turn?, now)));
+                if live.asks.iter().all(|(known, _)| *known != request) {
+                    live.asks.push((request, ask));
                 }
             }
             News::Heard(agent, event) => self.live.entry(agent).or_default().happened(*event, now),
@@ -166,7 +168,9 @@ impl Live {
         self.add(lines);
         self.add(telling::ending(&turn).into_iter().collect());
         // What was heard meanwhile is newer.
-        if turn.status == TurnStatus::InProgress && self.turn.is_none() && self.idle_since.is_none() {
+        let is_known = self.turn.as_ref().is_some_and(|(known, _)| *known == turn.id);
+        let is_news = self.turn.is_none() && self.idle_since.is_none();
+        if turn.status == TurnStatus::InProgress && (is_known || is_news) {
             let since = turn.started_at.and_then(|secs| Timestamp::from_second(secs).ok()).unwrap_or(now);
             self.does = turn.items.last().and_then(activity);
             self.turn = Some((turn.id, since));
