@@ -67,6 +67,14 @@ impl Home {
         TeamDir { root: self.atm().join("agent-sessions").join(team.as_str()) }
     }
 
+    /// The teams of which something is kept, by name.
+    pub fn teams(&self) -> Vec<Team> {
+        let entries = std::fs::read_dir(self.atm().join("agent-sessions")).into_iter().flatten().flatten();
+        let mut teams: Vec<Team> = entries.filter_map(|entry| Team::parse(entry.file_name().to_str()?).ok()).collect();
+        teams.sort();
+        teams
+    }
+
     /// Claude Code's own files of one team: below `.claude/teams`, or where `CLAUDE_CONFIG_DIR` says.
     pub fn claude_team(&self, team: &TeamName) -> ClaudeTeam {
         let teams = self.claude.join("teams");

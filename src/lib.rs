@@ -15,6 +15,7 @@
 //! session                               codex, ids, home, repo, steps
 //! tools                                 mail, session, journal, home, ids, steps
 //! courier                               session, queue, mail, journal, home, ids, plain, steps, watch
+//! top                                   session, queue, mail, home, ids, plain
 //! mcp                                   session, queue, tools, journal, ids, config, policy
 //! serve                                 everything above
 //! demo                                  codex, demo::model
@@ -40,4 +41,5 @@ pub mod serve;
 pub mod session;
 pub mod steps;
 pub mod tools;
+pub mod top;
 pub mod watch;

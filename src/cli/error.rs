@@ -1,8 +1,11 @@
 //! Errors for people: what failed, why, what to do, and the exit code.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
+use super::attach::AttachFailure;
 use super::queue::QueueFailure;
+use super::top::TopFailure;
 use crate::config::ConfigError;
 use crate::plain::on_one_line;
 use crate::queue::QueueError;
@@ -20,6 +23,12 @@ pub enum CliError {
     /// The queues.
     #[error("{0}")]
     Queue(#[from] QueueFailure),
+    /// Attaching.
+    #[error("{0}")]
+    Attach(#[from] AttachFailure),
+    /// The live screen.
+    #[error("{0}")]
+    Top(#[from] TopFailure),
     /// No home directory.
     #[error("no home directory is known")]
     NoHome,
@@ -44,8 +53,10 @@ impl From<QueueError> for CliError {
 }
 
 impl CliError {
-    fn hint(&self) -> Option<&'static str> {
-        match self {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            CliError::Attach(failure) => return failure.hint(),
+            CliError::Top(failure) => failure.hint(),
             CliError::Config(_) => Some("`atm-agent-mcp config` shows every value and where it comes from"),
             CliError::Serve(ServeError::Resume(_)) => {
                 Some("start without --resume; agent_sessions lists who can be continued")
@@ -60,7 +71,8 @@ impl CliError {
             CliError::NoHome => Some("set HOME, or ATM_HOME to the directory that stands for it"),
             CliError::Demo(_) => Some("ATM_LOG=debug atm-agent-mcp demo shows what Codex says"),
             CliError::NoDirectory(_) | CliError::Runtime(_) | CliError::Output(_) => None,
-        }
+        };
+        hint.map(Cow::Borrowed)
     }
 
     /// 2 for what the caller can mend in its settings or arguments, 1 for the rest.
@@ -69,6 +81,8 @@ impl CliError {
             CliError::Config(_) | CliError::NoHome => 2,
             CliError::Queue(failure) => failure.code(),
             CliError::Serve(_)
+            | CliError::Attach(_)
+            | CliError::Top(_)
             | CliError::Demo(_)
             | CliError::NoDirectory(_)
             | CliError::Runtime(_)

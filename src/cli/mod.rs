@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod agent_tools;
+mod attach;
 mod config;
 mod demo;
 pub mod error;
@@ -10,7 +11,9 @@ mod place;
 mod queue;
 mod serve;
 mod stdio;
+mod top;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +31,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Args),
+    Attach(attach::Args),
+    Top(top::Args),
     Queue(queue::Args),
     Config(config::Args),
     Demo(demo::Args),
@@ -40,9 +45,14 @@ pub fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(error::CliError::Runtime).and_then(|runtime| {
-        log::start();
+        // It would be written over the screen.
+        if !(matches!(command, Command::Top(_)) && std::io::stderr().is_terminal()) {
+            log::start();
+        }
         let done = match command {
             Command::Serve(args) => runtime.block_on(serve::run(args)),
+            Command::Attach(args) => runtime.block_on(attach::run(args)),
+            Command::Top(args) => runtime.block_on(top::run(args)),
             Command::Queue(args) => runtime.block_on(queue::run(args)),
             Command::Config(args) => config::run(&args),
             Command::Demo(args) => runtime.block_on(demo::run(args)),

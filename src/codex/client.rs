@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -14,6 +15,7 @@ use super::tools::{ThreadStart, Tools};
 use super::wire::{self, Item, ThreadOpened, ThreadOptions, Turn, method};
 use super::{CodexError, ServerInfo};
 use crate::ids::{DeliveryId, ThreadId, TurnId};
+use crate::rpc::peer::Call;
 use crate::rpc::{CallError, Peer};
 
 /// How long a call may take. Codex answers in milliseconds, or, flooded, never.
@@ -81,12 +83,18 @@ impl Client {
 
     /// Asks for no more events of a thread, unless somebody else has subscribed to it in the meantime.
     pub async fn release(&self, ended: Subscription) {
-        let unsubscribe = |thread: &ThreadId| {
-            self.peer.call(method::THREAD_UNSUBSCRIBE, &wire::OfThread { thread_id: thread }, GOODBYE)
-        };
-        if let Some(call) = self.threads.release(&ended, unsubscribe) {
+        if let Some(call) = self.threads.release(&ended, |thread| self.goodbye(thread)) {
             call.end().await.ok();
         }
+    }
+
+    /// Asks for no more events of a thread.
+    pub(super) async fn unsubscribe(&self, thread: &ThreadId) {
+        self.goodbye(thread).end().await.ok();
+    }
+
+    fn goodbye(&self, thread: &ThreadId) -> Call {
+        self.peer.call(method::THREAD_UNSUBSCRIBE, &wire::OfThread { thread_id: thread }, GOODBYE)
     }
 
     /// Tells the model something in the role of its developer, without starting a turn.
@@ -102,6 +110,19 @@ impl Client {
         self.page(thread, None, limit).await.map(|page| page.data)
     }
 
+    /// The same, each also in Codex's own words.
+    pub(super) async fn raw_turns(
+        &self,
+        thread: &ThreadId,
+        limit: u32,
+    ) -> Result<Vec<(Turn, Box<RawValue>)>, CodexError> {
+        let method = method::THREAD_TURNS_LIST;
+        let page: wire::TurnPage<Box<RawValue>> = self.call(method, &newest(thread, None, limit)).await?;
+        let strange = |error: serde_json::Error| CodexError::Strange { method, error: error.to_string() };
+        let read = |raw: Box<RawValue>| Ok((serde_json::from_str(raw.get()).map_err(strange)?, raw));
+        page.data.into_iter().map(read).collect()
+    }
+
     /// A page of a thread's turns, the newest first, and where the next begins.
     pub async fn turn_page(
         &self,
@@ -111,9 +132,13 @@ impl Client {
         self.page(thread, cursor, PAGE).await.map(|page| (page.data, page.next_cursor))
     }
 
-    async fn page(&self, thread: &ThreadId, cursor: Option<&str>, limit: u32) -> Result<wire::TurnPage, CodexError> {
-        let params = wire::TurnsList { thread_id: thread, cursor, limit, sort_direction: "desc", items_view: "full" };
-        self.call(method::THREAD_TURNS_LIST, &params).await
+    async fn page(
+        &self,
+        thread: &ThreadId,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<wire::TurnPage<Turn>, CodexError> {
+        self.call(method::THREAD_TURNS_LIST, &newest(thread, cursor, limit)).await
     }
 
     /// The turn in which a delivery has arrived, if it has: the whole history is asked, the newest first. Codex itself takes
@@ -189,4 +214,8 @@ impl Client {
         let why = why.ok().and_then(Result::ok).and_then(|why| why.clone());
         why.unwrap_or_else(|| Arc::from("the connection to Codex is closed"))
     }
+}
+
+fn newest<'a>(thread: &'a ThreadId, cursor: Option<&'a str>, limit: u32) -> wire::TurnsList<'a> {
+    wire::TurnsList { thread_id: thread, cursor, limit, sort_direction: "desc", items_view: "full" }
 }

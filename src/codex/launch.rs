@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use super::run_dir::RunDir;
 use super::threads::Threads;
 use super::wire::{self, method};
 use super::{Keeper, Launch, ServerInfo, StartError, Transport};
-use crate::rpc::{CallError, Connection, Peer};
+use crate::rpc::{CallError, Connection, Incoming, Peer};
 
 /// How long the end of a process is waited for whose connection is closed.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -104,6 +105,19 @@ pub(super) async fn join(connection: Connection, pieces: bool) -> Result<Client,
     Ok(client)
 }
 
+/// Speaks with an app-server beside its owner; what it says is the caller's to hear, and to answer or not.
+pub(super) async fn visit(
+    connection: Connection,
+    tasks: &mut JoinSet<()>,
+) -> Result<(Client, Receiver<Incoming>), CallError> {
+    let (peer, incoming) = Peer::start(connection, tasks);
+    let version = handshake(&peer, false, Instant::now() + JOIN_DEADLINE).await?;
+    peer.notify(method::INITIALIZED);
+    let program = PathBuf::from("(visited)");
+    let info = ServerInfo { program, version, transport: Transport::Socket, socket: None, pid: 0 };
+    Ok((client(&peer, info).0, incoming))
+}
+
 fn client(peer: &Peer, info: ServerInfo) -> (Client, watch::Sender<Option<Arc<str>>>) {
     let (tell_gone, gone) = watch::channel(None);
     let client = Client { peer: peer.clone(), threads: Arc::default(), gone, info: Arc::new(info) };
@@ -115,7 +129,7 @@ async fn keep(
     mut process: Process,
     threads: &Threads,
     peer: &Peer,
-    incoming: tokio::sync::mpsc::Receiver<crate::rpc::Incoming>,
+    incoming: Receiver<Incoming>,
     mut stop: watch::Receiver<bool>,
 ) -> Arc<str> {
     let why = tokio::select! {

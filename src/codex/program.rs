@@ -7,6 +7,10 @@ use super::StartError;
 /// The oldest Codex that this program drives.
 pub const OLDEST: Version = Version(0, 144, 0);
 
+/// The oldest whose UI leaves the calls of an agent's own tools to the server: that of 0.144.6 answers each with an error
+/// at once, those of 0.153.4 and 0.169.0 do not.
+pub const UI_LEAVES_TOOLS: Version = Version(0, 153, 0);
+
 /// A version of Codex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(u32, u32, u32);
@@ -14,7 +18,15 @@ pub struct Version(u32, u32, u32);
 impl Version {
     /// Reads the version out of `initialize`'s `userAgent`: `NAME/0.169.0 (Debian …) …`.
     pub fn in_user_agent(text: &str) -> Option<Version> {
-        let (_, rest) = text.split_once('/')?;
+        Version::beginning(text.split_once('/')?.1)
+    }
+
+    /// Reads what `codex --version` prints: `codex-cli 0.169.0`.
+    pub fn in_words(text: &str) -> Option<Version> {
+        text.split_whitespace().find_map(Version::beginning)
+    }
+
+    fn beginning(rest: &str) -> Option<Version> {
         let number = rest.split(|c: char| c != '.' && !c.is_ascii_digit()).next()?;
         let mut parts = number.split('.').map(|part| part.parse().ok());
         Some(Version(parts.next()??, parts.next()??, parts.next()??))
@@ -76,6 +88,9 @@ mod tests {
         assert_eq!(read("atm-agent-mcp/0.169.0 (Debian 12; x86_64) x"), Some("0.169.0".into()));
         assert_eq!(read("a/0.145.0-alpha.1 (x)"), Some("0.145.0".into()));
         assert_eq!(read("nonsense"), None);
+        let read = |text| Version::in_words(text).map(|v| v.to_string());
+        assert_eq!(read("codex-cli 0.144.6\n"), Some("0.144.6".into()));
+        assert_eq!(read("codex"), None);
         assert!(Version(0, 99, 9) < OLDEST && Version(1, 0, 0) > OLDEST);
     }
 

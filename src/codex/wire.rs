@@ -219,8 +219,8 @@ pub(super) struct TurnAnswer {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct TurnPage {
-    pub(super) data: Vec<Turn>,
+pub(super) struct TurnPage<T> {
+    pub(super) data: Vec<T>,
     #[serde(default)]
     pub(super) next_cursor: Option<String>,
 }

@@ -80,6 +80,12 @@ impl fmt::Display for Frame {
     }
 }
 
+/// That an agent shall end, as the text of a mail.
+pub fn shutdown_request(request_id: &str, from: &str, reason: &str, at: Timestamp) -> String {
+    let (request_id, from, reason) = (request_id.to_owned(), from.to_owned(), Some(bounded(reason, REASON_MAX)));
+    json(&Wire::ShutdownRequest { request_id, from, reason, timestamp: format!("{at:.3}") })
+}
+
 /// The answer to a shutdown request that is followed, as the text of a mail.
 pub fn shutdown_approved(request_id: &str, from: &str, at: Timestamp) -> String {
     let (request_id, from) = (request_id.to_owned(), from.to_owned());
@@ -478,6 +484,9 @@ mod tests {
 
     #[test]
     fn what_is_written_has_claudes_shape() {
+        let request = Frame::parse(&shutdown_request("r", "lead", "done", at()));
+        let (request_id, from, reason) = ("r".to_owned(), "lead".to_owned(), Some("done".to_owned()));
+        assert_eq!(request, Some(Frame::ShutdownRequest { request_id, from, reason }));
         assert_eq!(
             shutdown_approved("r", "arch", at()),
             r#"{"type":"shutdown_approved","requestId":"r","from":"arch","timestamp":"2026-11-25T13:12:36.000Z"}"#

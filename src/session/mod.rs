@@ -45,9 +45,11 @@ pub use setup::{FullAccess, Setup};
 pub use snapshot::Snapshot;
 pub use state::{State, Stop, Takes};
 pub use toolbox::{Caller, Given, McpServer, Then, Tool, ToolResult, Toolbox, Tools};
+pub use turn::activity;
 pub use watchdog::{Trouble, TroubleKind};
 pub use who::{RosterError, Who};
 
-pub use crate::codex::ask::{Ask, Decision, Question, Verdict};
+pub use crate::codex::ask::{Ask, Decision, Question, RequestId, Verdict};
+pub use crate::codex::event::ThreadEvent;
 pub use crate::codex::wire::{Change, Execution, Item, ThreadOptions, TokenUsage, Tokens, Turn, TurnError, TurnStatus};
-pub use crate::codex::{Client, Transport};
+pub use crate::codex::{Client, Transport, guest, telling};

@@ -148,7 +148,7 @@ pub(super) fn answer(item: &Item) -> Option<&str> {
 }
 
 /// What an agent does when it begins this, in one short line.
-pub(super) fn activity(item: &Item) -> Option<String> {
+pub fn activity(item: &Item) -> Option<String> {
     let line = match item {
         Item::AgentMessage { .. } => "answering".to_owned(),
         Item::CommandExecution(Execution { command, .. }) => format!("running {command}"),

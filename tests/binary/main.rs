@@ -2,6 +2,8 @@
 
 mod access;
 mod agents;
+#[cfg(unix)]
+mod attach;
 mod ends;
 mod flags;
 mod flood;

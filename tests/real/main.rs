@@ -39,6 +39,7 @@ mod faults;
 mod letters;
 mod limits;
 mod mail;
+mod people;
 mod post;
 mod protocol;
 mod queue;
@@ -48,7 +49,9 @@ mod restart;
 mod schema;
 mod stage;
 mod tasks;
+mod terminal;
 #[path = "../../testing/toolbox.rs"]
 mod toolbox;
 mod tools;
+mod top;
 mod turns;

@@ -22,7 +22,7 @@ use super::error::CliError;
 use super::place::Place;
 use crate::config::ServeFlags;
 use crate::ids::Team;
-use team::TeamQueues;
+pub(super) use team::{Presence, TeamQueues};
 
 /// Say something to an agent without disturbing it, and see what waits for it
 ///

@@ -14,7 +14,7 @@ use crate::session::identity::Lock;
 use crate::session::{Record, Who};
 
 /// The queues of one team.
-pub(super) struct TeamQueues {
+pub(in crate::cli) struct TeamQueues {
     team: Team,
     dir: TeamDir,
     limits: Limits,
@@ -40,7 +40,7 @@ impl Member {
 }
 
 /// Whether somebody is there to take what waits.
-pub(super) enum Presence {
+pub(in crate::cli) enum Presence {
     /// A server runs the agent now.
     Running,
     /// None does.
@@ -58,7 +58,7 @@ pub(super) enum Found {
 }
 
 impl TeamQueues {
-    pub(super) fn new(home: &Home, settings: &Settings) -> TeamQueues {
+    pub(in crate::cli) fn new(home: &Home, settings: &Settings) -> TeamQueues {
         TeamQueues {
             team: settings.team.clone(),
             dir: home.team(&settings.team),
@@ -71,7 +71,7 @@ impl TeamQueues {
     }
 
     /// Whom a word means: an agent id, a name, or a thread id.
-    pub(super) fn agent(&self, word: &str) -> Result<Record, QueueFailure> {
+    pub(in crate::cli) fn agent(&self, word: &str) -> Result<Record, QueueFailure> {
         for who in Who::meanings(word) {
             if let Some(record) = Record::find(&self.dir, &who)? {
                 return Ok(record);
@@ -141,7 +141,7 @@ impl TeamQueues {
     }
 
     /// Whether somebody is there to take what waits for an agent.
-    pub(super) fn presence(&self, record: &Record) -> Presence {
+    pub(in crate::cli) fn presence(&self, record: &Record) -> Presence {
         if Lock::is_held(&self.dir.agent_lock(&record.agent_id)) {
             Presence::Running
         } else if record.closed {

@@ -1,0 +1,114 @@
+//! Why somebody is not attached.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use crate::codex::StartError;
+use crate::codex::guest::GuestError;
+use crate::codex::program::OLDEST;
+use crate::ids::AgentName;
+
+/// Why `attach` did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachFailure {
+    /// There is nothing to open.
+    #[error("the agent {agent} has no thread yet: nothing was said in it, or its server is just starting it")]
+    NoThread {
+        /// Who.
+        agent: AgentName,
+    },
+    /// Nobody runs it, and nobody agreed to open its thread.
+    #[error("the agent {agent} does not run, so there is nothing to attach to")]
+    NotRunning {
+        /// Who.
+        agent: AgentName,
+    },
+    /// Nobody runs it, and only a running Codex shows its history.
+    #[error(
+        "the agent {agent} does not run, and only a running Codex shows what is in its thread; to see it: {command}"
+    )]
+    NothingToFollow {
+        /// Who.
+        agent: AgentName,
+        /// That opens its thread.
+        command: String,
+    },
+    /// Its server speaks to Codex over pipes.
+    #[error("the agent {agent} runs, but its Codex listens on no socket, so nobody can attach")]
+    NoSocket {
+        /// Who.
+        agent: AgentName,
+    },
+    /// Its Codex is not there.
+    #[error("the agent {agent} runs, but {source}")]
+    NoCodex {
+        /// Who.
+        agent: AgentName,
+        /// What is wrong.
+        source: GuestError,
+    },
+    /// No Codex on the machine.
+    #[error("{0}")]
+    Program(#[from] StartError),
+    /// One that cannot go to another's thread.
+    #[error("this Codex ({}{}) cannot attach: `codex resume` has no --remote", program.display(), in_version(version.as_deref()))]
+    NoRemote {
+        /// Which.
+        program: PathBuf,
+        /// Its version, if it tells.
+        version: Option<String>,
+    },
+    /// The UI did not start.
+    #[error("Codex ({}) cannot be started: {source}", program.display())]
+    NotStarted {
+        /// Which.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The UI did not end well.
+    #[error("Codex ended with {0}")]
+    Ended(ExitStatus),
+    /// No terminal to answer on, after all.
+    #[error("no answer can be read: {0}")]
+    NoAnswer(io::Error),
+}
+
+impl AttachFailure {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            AttachFailure::NoThread { .. } => {
+                "give it its first prompt (the tools codex and codex-reply), then attach again"
+            }
+            AttachFailure::NotRunning { .. } => {
+                "run the command above in a terminal, or use --yes; or let a server continue the agent (codex-reply), and attach then"
+            }
+            AttachFailure::NothingToFollow { .. } => {
+                "or let a server continue the agent (codex-reply), and attach then"
+            }
+            AttachFailure::NoSocket { .. } => "use agent_read and agent_steer through its server instead",
+            AttachFailure::NoCodex { source: GuestError::Absent { .. }, .. } => {
+                "its server starts another Codex with the agent's next prompt: try again then"
+            }
+            AttachFailure::NoRemote { .. } => {
+                return Some(
+                    format!("Codex {OLDEST} and newer can: npm install -g @openai/codex@latest, or set codex_bin")
+                        .into(),
+                );
+            }
+            AttachFailure::NoCodex { .. }
+            | AttachFailure::Program(_)
+            | AttachFailure::NotStarted { .. }
+            | AttachFailure::Ended(_)
+            | AttachFailure::NoAnswer(_) => return None,
+        };
+        Some(Cow::Borrowed(hint))
+    }
+}
+
+fn in_version(version: Option<&str>) -> String {
+    version.map(|version| format!(" {version}")).unwrap_or_default()
+}

@@ -1,0 +1,216 @@
+//! `top` in a real terminal, over real agents: what it shows of them, and what its keys do to them.
+
+use serde_json::json;
+
+use crate::letters::until;
+use crate::people::{opens, quit};
+use crate::stage::{Scene, Server, Stage};
+use crate::terminal::Terminal;
+
+on_each_codex! {
+    it_shows_live_what_an_agent_does_and_what_came_of_it,
+    what_is_typed_there_joins_the_running_turn,
+    it_interrupts_a_turn,
+    what_codex_asks_is_approved_and_declined_there,
+    an_ask_that_was_there_before_is_seen_and_approved,
+    it_closes_an_agent_that_is_a_member_of_the_team,
+    the_codex_ui_is_opened_from_it_and_left_for_it,
+}
+
+const SIZE: (u16, u16) = (100, 30);
+
+async fn top(scene: &Scene, args: &[&str]) -> Terminal {
+    let terminal = Terminal::run(scene, SIZE, &[&["top"], args].concat()).await;
+    terminal.shows("atm-agent-mcp top").await;
+    terminal
+}
+
+/// Leaves it, and sees that the terminal is as it was.
+async fn leave(terminal: &Terminal) {
+    terminal.press(&["q"]).await;
+    let screen = terminal.shows("ended with 0").await;
+    assert!(!screen.contains("atm-agent-mcp top  "), "{screen}");
+}
+
+/// Until it is said of ana.
+async fn ana(terminal: &Terminal, words: &str) {
+    let is_said = |line: &str| line.starts_with("ana") && line.contains(words);
+    let seen = terminal.looks(async |screen| screen.lines().any(is_said)).await;
+    seen.unwrap_or_else(|screen| panic!("no ana {words:?} on\n{screen}"));
+}
+
+async fn it_shows_live_what_an_agent_does_and_what_came_of_it(stage: Stage) {
+    let (scene, [held]) = stage.with_gates(["held"]).await;
+    let terminal = top(&scene, &["--team", "tests"]).await;
+    terminal.shows("No agents yet.").await;
+    let server = scene.serve(&[]).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "SAY one word"})).await.good();
+    ana(&terminal, " idle ").await;
+    terminal.shows("│one word").await;
+    let call = server.begin("codex-reply", json!({"identity": "ana", "prompt": "HOLD held"})).await;
+    held.reached().await;
+    ana(&terminal, " works ").await;
+    terminal.shows("│> HOLD held").await;
+    terminal.shows("1 in the audit").await;
+    terminal.resize((80, 24)).await;
+    let is_resized = |screen: &str| screen.lines().nth(23).is_some_and(|line| line.starts_with("a attach"));
+    let resized = terminal.looks(async |screen| is_resized(screen)).await.expect("a picture of the new size");
+    assert!(resized.contains("┌ ana, gpt-5.5, thread "), "{resized}");
+    held.open();
+    call.result().await.good();
+    terminal.shows("│held is done").await;
+    terminal.shows("2 in the audit").await;
+    ana(&terminal, " idle ").await;
+    scene.end(server).await;
+    ana(&terminal, " away ").await;
+    leave(&terminal).await;
+}
+
+async fn what_is_typed_there_joins_the_running_turn(stage: Stage) {
+    let (scene, [held]) = stage.with_gates(["held"]).await;
+    let server = scene.serve(&[]).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    let terminal = top(&scene, &["--team", "tests"]).await;
+    let call = server.begin("codex-reply", json!({"identity": "ana", "prompt": "HOLD held"})).await;
+    held.reached().await;
+    ana(&terminal, " works ").await;
+    terminal.press(&["s"]).await;
+    terminal.shows("to ana: _").await;
+    terminal.types("SAY what the human wants").await;
+    terminal.press(&["Enter"]).await;
+    terminal.shows("in the queue of ana: it joins the turn, or begins one").await;
+    held.open();
+    assert_eq!(call.result().await.good().content(), "what the human wants");
+    terminal.shows("│> SAY what the human wants").await;
+    leave(&terminal).await;
+    scene.end(server).await;
+}
+
+async fn it_interrupts_a_turn(stage: Stage) {
+    let (scene, [held]) = stage.with_gates(["held"]).await;
+    let server = scene.serve(&[]).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    let call = server.begin("codex-reply", json!({"identity": "ana", "prompt": "HOLD held"})).await;
+    held.reached().await;
+    let terminal = top(&scene, &["--all-teams"]).await;
+    terminal.shows("ana@tests").await;
+    ana(&terminal, " works ").await;
+    terminal.press(&["i"]).await;
+    terminal.shows("end the turn of ana? y/N").await;
+    terminal.press(&["y"]).await;
+    assert_eq!(call.result().await.bad().text("status"), "interrupted");
+    terminal.shows("│-- interrupted").await;
+    leave(&terminal).await;
+    scene.end(server).await;
+}
+
+/// In a read-only sandbox an approved command fails first, and Codex repeats it outside only if it failed fast (0.144.6 and
+/// 0.169.0): so it is one that lets it write.
+async fn asking(stage: Stage) -> (Scene, Server) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    let start =
+        json!({"identity": "ana", "prompt": "SAY one", "approval-policy": "untrusted", "sandbox": "workspace-write"});
+    server.call("codex", start).await.good();
+    (scene, server)
+}
+
+async fn asks(server: &Server, file: &str) {
+    let prompt = format!("RUN touch {file}");
+    let told = server.call("codex-reply", json!({"identity": "ana", "prompt": prompt})).await.good();
+    assert_eq!(told.text("status"), "awaiting_approval");
+}
+
+async fn what_codex_asks_is_approved_and_declined_there(stage: Stage) {
+    let (scene, server) = asking(stage).await;
+    let terminal = top(&scene, &["--team", "tests"]).await;
+    ana(&terminal, " idle ").await;
+    for (file, key, done) in [("yes", "y", "approved: ana asked"), ("no", "n", "declined: ana asked")] {
+        asks(&server, file).await;
+        ana(&terminal, " asks ").await;
+        terminal.shows("y approves, n declines").await;
+        terminal.press(&[key]).await;
+        terminal.shows(done).await;
+        ana(&terminal, " idle ").await;
+        server.call("agent_wait", json!({"agents": ["ana"], "mode": "all"})).await.good();
+    }
+    // On a busy machine a command may go on when its turn has ended.
+    until(&server, || scene.project().join("yes").exists()).await;
+    assert!(!scene.project().join("no").exists());
+    leave(&terminal).await;
+    scene.end(server).await;
+}
+
+async fn an_ask_that_was_there_before_is_seen_and_approved(stage: Stage) {
+    let (scene, server) = asking(stage).await;
+    asks(&server, "made").await;
+    let terminal = top(&scene, &["--team", "tests"]).await;
+    terminal.shows("y approves, n declines").await;
+    ana(&terminal, " asks ").await;
+    terminal.press(&["y"]).await;
+    ana(&terminal, " idle ").await;
+    until(&server, || scene.project().join("made").exists()).await;
+    leave(&terminal).await;
+    scene.end(server).await;
+}
+
+async fn it_closes_an_agent_that_is_a_member_of_the_team(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    until(&server, || scene.members("tests").contains(&"ana".to_owned())).await;
+    let terminal = top(&scene, &["--team", "tests"]).await;
+    ana(&terminal, " idle ").await;
+    terminal.press(&["c"]).await;
+    terminal.shows("close ana after its turn? y/N").await;
+    terminal.press(&["y"]).await;
+    terminal.shows("no agents; 1 closed hidden").await;
+    let all = server.call("agent_sessions", json!({"include_closed": true})).await.good();
+    assert_eq!(all.each("sessions", "status"), ["closed"], "{all:?}");
+    leave(&terminal).await;
+    scene.end(server).await;
+}
+
+async fn the_codex_ui_is_opened_from_it_and_left_for_it(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "SAY first word"})).await.good();
+    let terminal = top(&scene, &["--team", "tests"]).await;
+    ana(&terminal, " idle ").await;
+    terminal.press(&["a"]).await;
+    opens(&terminal, "• first word").await;
+    quit(&terminal, "atm-agent-mcp top").await;
+    ana(&terminal, " idle ").await;
+    server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY live again"})).await.good();
+    terminal.shows("│live again").await;
+    leave(&terminal).await;
+    scene.end(server).await;
+}
+
+/// Whether one of the escapes in it is for another colour than the terminal's own.
+fn is_coloured(screen: &str) -> bool {
+    let escapes = screen.split("\u{1b}[").skip(1).filter_map(|rest| rest.split('m').next());
+    let mut codes = escapes.flat_map(|escape| escape.split(';')).filter_map(|code| code.parse::<u8>().ok());
+    codes.any(|code| matches!(code, 30..=38 | 40..=48 | 90..=107))
+}
+
+#[tokio::test]
+async fn it_has_no_colours_where_nobody_wants_any_and_needs_a_terminal() {
+    crate::stage::play("0.169.0", async |stage: Stage| {
+        let scene = stage.plain().await;
+        let refused = scene.program(&["top", "--team", "tests"]).output().await.unwrap();
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && why.contains("top needs a terminal"), "{why}");
+        let server = scene.serve(&[]).await;
+        server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+        for (no_colour, has_some) in [("", true), ("1", false)] {
+            let args = ["top", "--team", "tests"];
+            let terminal = Terminal::run_with(&scene, SIZE, &args, &[("NO_COLOR", no_colour)]).await;
+            terminal.shows("│> SAY one").await;
+            assert_eq!(is_coloured(&terminal.coloured().await), has_some);
+            leave(&terminal).await;
+        }
+        scene.end(server).await;
+    })
+    .await;
+}
