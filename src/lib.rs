@@ -15,7 +15,7 @@
 //! session                               codex, ids, home, repo, steps
 //! tools                                 mail, session, journal, home, ids, steps
 //! courier                               session, queue, mail, journal, home, ids, plain, steps, watch
-//! top                                   session, queue, mail, home, ids, plain
+//! top                                   session, queue, mail, journal, home, ids, plain
 //! mcp                                   session, queue, tools, journal, ids, config, policy
 //! serve                                 everything above
 //! demo                                  codex, demo::model

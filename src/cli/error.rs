@@ -1,15 +1,20 @@
 //! Errors for people: what failed, why, what to do, and the exit code.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::attach::AttachFailure;
 use super::queue::QueueFailure;
 use super::top::TopFailure;
 use crate::config::ConfigError;
+use crate::ids::AgentName;
+use crate::mail::MailError;
 use crate::plain::on_one_line;
 use crate::queue::QueueError;
 use crate::serve::ServeError;
+use crate::session::RosterError;
+use crate::tools::Refusal;
 
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +46,55 @@ pub enum CliError {
     /// Output that cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(std::io::Error),
+    /// Input that cannot be read.
+    #[error("stdin cannot be read: {0}")]
+    Input(std::io::Error),
+    /// A file that cannot be read.
+    #[error("{path} cannot be read: {error}", path = path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// What cannot be removed.
+    #[error("what is kept of an agent cannot be removed: {0}")]
+    Prune(std::io::Error),
+    /// An agent that has said nothing at its end.
+    #[error("there is no summary of {name}")]
+    NoSummary {
+        /// Whose.
+        name: AgentName,
+        /// Whether it was closed.
+        is_closed: bool,
+    },
+    /// Mail.
+    #[error("{0}")]
+    Mail(String),
+    /// Somebody else's name.
+    #[error("{0} is an agent of this team, and its mail is its own")]
+    IsAgent(AgentName),
     /// The demo.
     #[error("the demo failed: {0}")]
     Demo(String),
+}
+
+impl From<Refusal> for CliError {
+    fn from(refusal: Refusal) -> CliError {
+        CliError::Mail(refusal.message)
+    }
+}
+
+impl From<MailError> for CliError {
+    fn from(error: MailError) -> CliError {
+        CliError::Mail(error.to_string())
+    }
+}
+
+impl From<RosterError> for CliError {
+    fn from(error: RosterError) -> CliError {
+        CliError::Queue(error.into())
+    }
 }
 
 impl From<QueueError> for CliError {
@@ -69,8 +120,21 @@ impl CliError {
             ),
             CliError::Queue(failure) => failure.hint(),
             CliError::NoHome => Some("set HOME, or ATM_HOME to the directory that stands for it"),
+            CliError::IsAgent(_) => Some("choose another name, or leave --as out and speak as the lead"),
             CliError::Demo(_) => Some("ATM_LOG=debug atm-agent-mcp demo shows what Codex says"),
-            CliError::NoDirectory(_) | CliError::Runtime(_) | CliError::Output(_) => None,
+            CliError::NoSummary { is_closed: false, .. } => {
+                Some("it is written when the agent is closed: agent_close {\"summary\": true}")
+            }
+            CliError::NoSummary { is_closed: true, .. } => {
+                Some("it had said nothing when it was closed; agent_read shows its thread")
+            }
+            CliError::Mail(_)
+            | CliError::Input(_)
+            | CliError::Unreadable { .. }
+            | CliError::Prune(_)
+            | CliError::NoDirectory(_)
+            | CliError::Runtime(_)
+            | CliError::Output(_) => None,
         };
         hint.map(Cow::Borrowed)
     }
@@ -78,11 +142,16 @@ impl CliError {
     /// 2 for what the caller can mend in its settings or arguments, 1 for the rest.
     fn code(&self) -> u8 {
         match self {
-            CliError::Config(_) | CliError::NoHome => 2,
+            CliError::Config(_) | CliError::NoHome | CliError::IsAgent(_) => 2,
             CliError::Queue(failure) => failure.code(),
             CliError::Serve(_)
             | CliError::Attach(_)
             | CliError::Top(_)
+            | CliError::Mail(_)
+            | CliError::Input(_)
+            | CliError::Unreadable { .. }
+            | CliError::Prune(_)
+            | CliError::NoSummary { .. }
             | CliError::Demo(_)
             | CliError::NoDirectory(_)
             | CliError::Runtime(_)

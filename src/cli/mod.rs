@@ -6,12 +6,17 @@ mod config;
 mod demo;
 pub mod error;
 mod log;
+mod mail;
 mod output;
 mod place;
 mod queue;
 mod serve;
+mod sessions;
 mod stdio;
+mod summary;
+mod timeline;
 mod top;
+mod whose;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -33,7 +38,11 @@ enum Command {
     Serve(serve::Args),
     Attach(attach::Args),
     Top(top::Args),
+    Sessions(sessions::Args),
+    Log(timeline::Args),
     Queue(queue::Args),
+    Mail(mail::Args),
+    Summary(summary::Args),
     Config(config::Args),
     Demo(demo::Args),
     #[command(hide = true)]
@@ -53,6 +62,10 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => runtime.block_on(serve::run(args)),
             Command::Attach(args) => runtime.block_on(attach::run(args)),
             Command::Top(args) => runtime.block_on(top::run(args)),
+            Command::Sessions(args) => sessions::run(args),
+            Command::Log(args) => runtime.block_on(timeline::run(args)),
+            Command::Mail(args) => runtime.block_on(mail::run(args)),
+            Command::Summary(args) => summary::run(args),
             Command::Queue(args) => runtime.block_on(queue::run(args)),
             Command::Config(args) => config::run(&args),
             Command::Demo(args) => runtime.block_on(demo::run(args)),

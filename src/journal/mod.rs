@@ -6,8 +6,10 @@
 //! says how many there were. Lines are not synced: a loss of power may take the last seconds.
 
 mod log;
+mod reading;
 mod secrets;
 
+pub use reading::{Reader, Told};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

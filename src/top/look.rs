@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::model::Row;
-use super::tail::{Noted, Tail};
 use crate::home::Home;
 use crate::ids::{AgentId, AgentName, MemberName, Team, TeamName};
+use crate::journal::{Reader, Told};
 use crate::mail::{ClaudePost, Post};
 use crate::queue::{Limits, Queue};
 use crate::session::Record;
 use crate::session::identity::Lock;
+
+/// How much of an audit is read at first, in bytes: some minutes of a busy team.
+const BEFORE: u64 = 256 * 1024;
 
 /// Whose agents are shown.
 #[derive(Debug, Clone)]
@@ -59,14 +62,14 @@ pub(super) struct Seen {
     pub(super) rows: Vec<Row>,
     /// How many agents were closed, and are not among them.
     pub(super) closed: usize,
-    pub(super) noted: Vec<(Team, Noted)>,
+    pub(super) noted: Vec<(Team, Told)>,
 }
 
 /// Looks again and again.
 #[derive(Debug)]
 pub(super) struct Look {
     place: Place,
-    audits: HashMap<PathBuf, Tail>,
+    audits: HashMap<PathBuf, Reader>,
 }
 
 impl Look {
@@ -79,8 +82,9 @@ impl Look {
         let (mut rows, mut closed, mut noted) = (Vec::new(), 0, Vec::new());
         for team in self.place.teams() {
             let dir = self.place.home.team(&team);
-            let audit = self.audits.entry(dir.audit()).or_insert_with(|| Tail::of(dir.audit()));
-            noted.extend(audit.read().unwrap_or_default().into_iter().map(|noted| (team.clone(), noted)));
+            let audit = self.audits.entry(dir.audit()).or_insert_with(|| Reader::of_the_end(dir.audit(), BEFORE));
+            let lines = audit.read().unwrap_or_default();
+            noted.extend(lines.iter().filter_map(|line| Some((team.clone(), Told::parse(line)?))));
             let post = self.place.post(&team);
             for record in Record::all(&dir) {
                 let runs = Lock::is_held(&dir.agent_lock(&record.agent_id));

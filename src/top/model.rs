@@ -1,13 +1,13 @@
 //! All that the screen knows.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
 use super::line::Line;
-use super::tail::Noted;
 use crate::ids::{AgentId, AgentName, Team, ThreadId, TurnId};
+use crate::journal::Told;
 use crate::session::{Ask, RequestId};
 
 /// How many lines of an agent are kept.
@@ -213,13 +213,15 @@ impl Model {
         self.notice = Some((text.into(), self.now));
     }
 
-    pub(super) fn count(&mut self, team: &Team, noted: &Noted) {
+    pub(super) fn count(&mut self, team: &Team, noted: &Told) {
         *self.bars.entry(noted.at.as_second().div_euclid(BAR_SECS)).or_default() += 1;
         while self.bars.len() > BARS_MAX {
             self.bars.pop_first();
         }
-        for name in noted.concerns() {
-            push(self.noted.entry((team.clone(), name)).or_default(), noted.line());
+        let line = format!("{} {}", noted.at.strftime("%H:%M:%S"), noted.line());
+        let names: BTreeSet<AgentName> = noted.parties().filter_map(|name| AgentName::parse(name).ok()).collect();
+        for name in names {
+            push(self.noted.entry((team.clone(), name)).or_default(), line.clone());
         }
     }
 }

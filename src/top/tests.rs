@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::live::News;
 use super::look::Seen;
 use super::model::{Model, Row};
-use super::tail::Noted;
 use super::update::{Effect, Input};
 use super::view::{Colours, draw};
 use crate::ids::{AgentId, AgentName, Team, ThreadId, TurnId};
+use crate::journal::Told;
 use crate::session::{Ask, Decision, RequestId, ThreadEvent};
 
 fn at(secs: i64) -> Timestamp {
@@ -41,10 +41,10 @@ fn row(n: usize, name: &str, runs: bool) -> Row {
     }
 }
 
-fn noted(secs: i64, agent: &str, action: &str) -> (Team, Noted) {
+fn noted(secs: i64, agent: &str, action: &str) -> (Team, Told) {
     let line =
         json!({"at": at(secs), "agent": agent, "who": "team-lead", "action": action, "text": "do it", "result": "ok"});
-    (Team::parse("red").unwrap(), Noted::parse(&line.to_string()).unwrap())
+    (Team::parse("red").unwrap(), Told::parse(&line.to_string()).unwrap())
 }
 
 fn heard(n: usize, event: ThreadEvent) -> Input {
@@ -191,7 +191,7 @@ fn of_who_is_away_the_audit_is_shown() {
     model.update(key(KeyCode::Down));
     model.update(key(KeyCode::Down));
     let seen = picture(&model, (80, 24));
-    assert!(seen.contains("│07:59:51 team-lead send [ok]: do it"), "{seen}");
+    assert!(seen.contains("│07:59:51 team-lead → cat  send: ok  \"do it\""), "{seen}");
 }
 
 #[test]

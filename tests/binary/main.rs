@@ -10,6 +10,7 @@ mod flood;
 mod input;
 #[cfg(unix)]
 mod notices;
+mod people;
 mod purity;
 #[cfg(unix)]
 mod queue;

@@ -19,15 +19,15 @@ pub(crate) struct Pair {
     pub(crate) stage: Stage,
     pub(crate) dir: TeamDir,
     pub(crate) ana: Record,
-    bob: Record,
+    pub(crate) bob: Record,
 }
 
 /// What a command has said.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Pair {
@@ -90,7 +90,7 @@ impl Pair {
     }
 }
 
-async fn said(mut command: tokio::process::Command, stdin: &[u8]) -> Said {
+pub(crate) async fn said(mut command: tokio::process::Command, stdin: &[u8]) -> Said {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut pipe = child.stdin.take().unwrap();
     // One that has read enough reads no more.

@@ -23,11 +23,17 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ("session", &["codex", "ids", "home", "repo", "steps"]),
     ("tools", &["mail", "session", "journal", "home", "ids", "steps"]),
     ("courier", &["session", "queue", "mail", "journal", "home", "ids", "plain", "steps", "watch"]),
-    ("top", &["session", "queue", "mail", "home", "ids", "plain"]),
+    ("top", &["session", "queue", "mail", "journal", "home", "ids", "plain"]),
     ("mcp", &["session", "queue", "tools", "journal", "ids", "config", "policy"]),
     ("serve", &["mcp", "courier", "tools", "session", "queue", "mail", "journal", "codex", "config", "home", "ids"]),
     ("demo", &["codex", "demo::model"]),
-    ("cli", &["serve", "top", "tools", "plain", "demo", "session", "queue", "codex", "config", "home", "ids"]),
+    (
+        "cli",
+        &[
+            "serve", "top", "tools", "plain", "demo", "session", "queue", "mail", "journal", "codex", "config", "repo",
+            "home", "ids",
+        ],
+    ),
 ];
 
 /// Files that hold rules only: no runtime, no clock, no IO.

@@ -2,11 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::shown::{Shown, age, beginning};
+use super::shown::{Shown, beginning};
 use super::team::{Member, TeamQueues};
 use crate::cli::error::CliError;
 use crate::cli::output;
-use crate::plain::on_one_line;
 use crate::queue::{Listed, QueueError, Urgency};
 
 /// How much of a text is shown, and of a sender.
@@ -54,15 +53,7 @@ pub(super) fn run(args: &Args, team: &TeamQueues) -> Result<(), CliError> {
 }
 
 fn table(entries: &[Shown<'_>], now: Timestamp) -> String {
-    let mut rows = vec![HEADS.map(str::to_owned)];
-    rows.extend(entries.iter().map(|entry| row(entry, now)));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; HEADS.len()] = std::array::from_fn(width);
-    let line = |row: &[String; HEADS.len()]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        on_one_line(cells.join("  ").trim_end()) + "\n"
-    };
-    rows.iter().map(line).collect()
+    output::columns(HEADS, entries.iter().map(|entry| row(entry, now)))
 }
 
 fn row(entry: &Shown<'_>, now: Timestamp) -> [String; HEADS.len()] {
@@ -75,7 +66,7 @@ fn row(entry: &Shown<'_>, now: Timestamp) -> [String; HEADS.len()] {
     [
         entry.id.to_string(),
         entry.agent.map_or_else(|| entry.agent_id.to_string(), ToString::to_string),
-        age(entry.enqueued_at, now),
+        output::age(entry.enqueued_at, now),
         entry.state.word().to_owned(),
         urgency.to_owned(),
         entry.attempts.to_string(),

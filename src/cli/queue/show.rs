@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::shown::{Arrived, Shown, age, visible};
+use super::shown::{Arrived, Shown};
 use super::team::{Found, TeamQueues};
 use crate::cli::error::CliError;
 use crate::cli::output;
+use crate::cli::output::{age, visible};
 use crate::ids::EntryId;
 use crate::plain::on_one_line;
 use crate::queue::Urgency;

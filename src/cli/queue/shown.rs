@@ -1,6 +1,6 @@
 //! An entry as people and scripts are shown it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::team::Member;
@@ -120,30 +120,6 @@ impl<'a> Arrived<'a> {
     }
 }
 
-/// How long ago, in the largest unit that fits.
-pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
-    let secs = now.duration_since(since).max(SignedDuration::ZERO).as_secs();
-    match secs {
-        0..60 => format!("{secs}s"),
-        60..3600 => format!("{}m", secs / 60),
-        3600..86400 => format!("{}h", secs / 3600),
-        _ => format!("{}d", secs / 86400),
-    }
-}
-
-/// A text for a terminal, where a control character could write over what stands there: those are shown as escapes.
-pub(super) fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' => shown.push(c),
-            c if is_unseen(c) => shown.extend(c.escape_default()),
-            c => shown.push(c),
-        }
-    }
-    shown
-}
-
 /// The beginning of a text on one line, without control characters; a cut is marked.
 pub(super) fn beginning(text: &str, most: usize) -> String {
     let text = text.trim();
@@ -160,16 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_told_in_one_unit() {
-        let now = Timestamp::from_second(1_000_000).unwrap();
-        let ago = |secs: i64| age(Timestamp::from_second(1_000_000 - secs).unwrap(), now);
-        assert_eq!([ago(0), ago(59), ago(61), ago(7300), ago(200_000)], ["0s", "59s", "1m", "2h", "2d"]);
-        assert_eq!(ago(-5), "0s", "of a clock that has jumped");
-    }
-
-    #[test]
-    fn what_is_shown_on_a_terminal_cannot_write_over_it() {
-        assert_eq!(visible("a\u{1b}[2J\tb\r\nc"), "a\\u{1b}[2J\tb\\r\nc");
+    fn the_beginning_of_a_text_is_one_line_that_cannot_write_over_others() {
         assert_eq!(beginning("\n a\u{1b}[2Jb\u{7}", 60), "a[2Jb…");
         assert_eq!(beginning("one\ntwo", 60), "one…");
         assert_eq!(beginning(&"ä".repeat(61), 60), "ä".repeat(60) + "…");

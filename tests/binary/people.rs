@@ -1,0 +1,139 @@
+//! What people do with a team without its server: `sessions`, `log`, `mail`, `summary`.
+
+use std::fs;
+use std::process::Stdio;
+
+use atm_agent_mcp::queue::Text;
+use atm_agent_mcp::session::Record;
+use atm_agent_mcp::session::identity::Lock;
+use serde_json::{Value, json};
+
+use crate::queue_cli::{Pair, Said, said};
+
+impl Pair {
+    async fn says(&self, args: &[&str]) -> Said {
+        self.hears(args, "").await
+    }
+
+    async fn hears(&self, args: &[&str], stdin: &str) -> Said {
+        let mut command = self.stage.program(&[args, &["--team", "red"]].concat());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        said(command, stdin.as_bytes()).await
+    }
+
+    async fn shows(&self, args: &[&str]) -> String {
+        let said = self.says(args).await;
+        assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
+        said.stdout
+    }
+
+    async fn told(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.shows(&[args, &["--json"]].concat()).await).unwrap()
+    }
+
+    async fn names(&self, args: &[&str]) -> Vec<String> {
+        let told = self.told(&[&["sessions"], args].concat()).await;
+        told.as_array().unwrap().iter().map(|one| one["identity"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn close(&self, record: &Record) {
+        Record { closed: true, ..record.clone() }.save(&self.dir).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_told_by_the_file_and_the_lock() {
+    let team = Pair::gather().await;
+    let _runs = Lock::take(&team.dir.agent_lock(&team.ana.agent_id)).unwrap().unwrap();
+    let table = team.shows(&["sessions"]).await;
+    let state = |name: &str| {
+        let line = table.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{table}"));
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    assert_eq!((state("ana"), state("bob")), ("running".into(), "resumable".into()));
+    team.close(&team.bob);
+    let told = team.told(&["sessions", "--name", "bob"]).await;
+    assert_eq!((&told[0]["state"], &told[0]["threadId"]), (&json!("closed"), &json!("thread-of-bob")));
+    assert_eq!(team.names(&["--state", "running"]).await, ["ana"]);
+    assert_eq!(team.names(&["--state", "resumable"]).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn sessions_are_found_by_repository_and_over_all_teams() {
+    let team = Pair::gather().await;
+    let repository = team.stage.home().join("repository");
+    let inside = repository.join("src");
+    fs::create_dir_all(repository.join(".git")).unwrap();
+    fs::create_dir_all(&inside).unwrap();
+    let mut ana = team.ana.clone();
+    ana.options.cwd = Some(inside.canonicalize().unwrap().display().to_string());
+    ana.save(&team.dir).unwrap();
+    assert_eq!(team.names(&["--repo", inside.to_str().unwrap()]).await, ["ana"]);
+    assert_eq!(team.names(&["--repo", team.stage.home().join("elsewhere").to_str().unwrap()]).await, [""; 0]);
+    assert_eq!(team.names(&["--all-teams"]).await, ["ana", "bob"]);
+}
+
+#[tokio::test]
+async fn what_is_pruned_is_shown_first_and_is_closed_and_waits_for_nothing() {
+    let team = Pair::gather().await;
+    team.queue().enqueue(&Text { text: "for ana".into(), ..Text::default() }).unwrap();
+    team.close(&team.ana);
+    let kept = team.says(&["sessions", "--prune", "--yes"]).await;
+    assert_eq!((kept.code, kept.stdout.as_str()), (Some(0), ""));
+    assert!(kept.stderr.contains("kept: ana") && kept.stderr.contains("nothing to remove"), "{kept:?}");
+    team.close(&team.bob);
+    let would = team.says(&["sessions", "--prune"]).await;
+    assert!(would.stdout.starts_with("would be removed: bob ("), "{would:?}");
+    assert!(would.stderr.contains("--yes"), "{would:?}");
+    assert_eq!(team.names(&[]).await, ["ana", "bob"], "nothing was removed");
+    assert!(team.shows(&["sessions", "--prune", "--yes"]).await.starts_with("removed: bob ("));
+    assert_eq!(team.names(&[]).await, ["ana"]);
+}
+
+#[tokio::test]
+async fn a_human_takes_part_in_the_mail_under_a_name_of_the_team() {
+    let team = Pair::gather().await;
+    let sent = team.hears(&["mail", "send", "ana", "-", "--as", "sam"], "look\nat \u{1b}[2J this").await;
+    assert!(sent.code == Some(0) && sent.stdout.contains("ana"), "{sent:?}");
+    team.shows(&["mail", "send", "sam", "I am the lead"]).await;
+    let agents = team.says(&["mail", "read", "--as", "ana"]).await;
+    assert_eq!(agents.code, Some(2), "an agent's mail is its own: {agents:?}");
+    let kept = team.shows(&["mail", "read", "--keep", "--as", "sam"]).await;
+    assert!(kept.starts_with("team-lead (red), ") && kept.contains("\n  I am the lead\n"), "{kept}");
+    assert_eq!(team.told(&["mail", "read", "--as", "sam"]).await["messages"][0]["text"], "I am the lead");
+    assert_eq!(team.shows(&["mail", "read", "--as", "sam"]).await, "No mail.\n");
+    let list = team.shows(&["mail", "list", "--as", "sam"]).await;
+    assert!(list.starts_with("0 unread.\n") && list.contains("to ana: unread"), "{list}");
+    assert!(!list.contains('\u{1b}'), "{list}");
+    let unknown = team.says(&["mail", "send", "eve", "hello"]).await;
+    assert!(unknown.code == Some(1) && unknown.stderr.contains("there are ana, bob, sam"), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn the_log_shows_who_did_what_from_when_on_and_to_whom() {
+    let team = Pair::gather().await;
+    team.shows(&["mail", "send", "ana", "for ana"]).await;
+    team.shows(&["mail", "send", "bob", "for bob"]).await;
+    let log = team.shows(&["log"]).await;
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(lines[0].contains("team-lead → ana  send: ") && lines[0].ends_with("\"for ana\""), "{log}");
+    assert_eq!(team.shows(&["log", "bob"]).await.trim_end(), lines[1]);
+    assert_eq!(team.shows(&["log", "--since", "1h"]).await, log);
+    assert_eq!(team.shows(&["log", "--since", "2200-01-01T00:00:00Z"]).await, "");
+    let raw = team.shows(&["log", "--json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(raw.lines().next().unwrap()).unwrap()["to"], "ana");
+    let wrong = team.says(&["log", "--since", "yesterday"]).await;
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("10m, 2h, 3d"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_summary_is_shown_or_how_there_comes_to_be_one() {
+    let team = Pair::gather().await;
+    let none = team.says(&["summary", "ana"]).await;
+    assert!(none.code == Some(1) && none.stderr.contains("agent_close"), "{none:?}");
+    let path = team.dir.summary(&team.ana.agent_id);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, "All done.\n\u{1b}[2J").unwrap();
+    assert_eq!(team.shows(&["summary", "thread-of-ana"]).await, "All done.\n\\u{1b}[2J");
+}
