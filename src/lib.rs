@@ -16,7 +16,7 @@
 //! tools                                 mail, session, journal, home, ids, steps
 //! courier                               session, queue, mail, journal, home, ids, plain, steps, watch
 //! top                                   session, queue, mail, journal, home, ids, plain
-//! mcp                                   session, queue, tools, journal, ids, config, policy
+//! mcp                                   session, queue, tools, journal, ids, config, policy, plain
 //! serve                                 everything above
 //! demo                                  codex, demo::model
 //! cli                                   everything above

@@ -138,4 +138,6 @@ pub struct ChangeKind {
     /// `add`, `delete` or `update`.
     #[serde(rename = "type")]
     pub name: String,
+    /// Where an updated file is moved to.
+    pub move_path: Option<String>,
 }

@@ -15,7 +15,7 @@ use rmcp::service::{Peer, PeerRequestOptions, RequestContext, ServiceError};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::asks;
+use super::asks::{self, Answered};
 use super::server::Shared;
 use crate::ids::AgentId;
 use crate::journal::Entry;
@@ -139,12 +139,13 @@ async fn ended(handle: &Handle, ask: &AskId) {
 }
 
 async fn answered(shared: &Shared, handle: &Handle, open: &OpenAsk, answer: Result<Value, ServiceError>) {
-    let why = match answer.map(|answer| asks::decision(&open.ask, &answer)) {
-        Ok(Some((verdict, reason))) => match handle.decide(&open.id, verdict, reason, USER).await {
+    let why = match answer.map(|answer| asks::answered(&open.ask, &answer)) {
+        Ok(Answered::Decided(verdict, reason)) => match handle.decide(&open.id, verdict, reason, USER).await {
             Ok(_) | Err(NotTaken::Past(..)) => return,
             Err(not_taken) => not_taken.to_string(),
         },
-        Ok(None) => "the form was closed without a decision".to_owned(),
+        Ok(Answered::Closed) => "the form was closed without a decision".to_owned(),
+        Ok(Answered::Unclear) => "the answer is no decision".to_owned(),
         Err(error) => error.to_string(),
     };
     tracing::debug!(agent = %handle.identity(), ask = %open.id, why, "the client's user has not decided");

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::plain::on_one_line;
 use crate::session::{Ask, Change, Decision, Handle, OpenAsk, Verdict};
 
 /// How much of the changes of files is shown, in characters.
@@ -77,8 +78,7 @@ fn kind(ask: &Ask) -> &'static str {
 }
 
 fn summary(ask: &Ask) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    cut(&ask.summary()).chars().map(plain).collect()
+    on_one_line(&cut(&ask.summary()))
 }
 
 fn cut(text: &str) -> String {
@@ -100,6 +100,9 @@ fn shown(changes: &[Change]) -> Vec<Value> {
         let left = change.diff.chars().count() - diff.chars().count();
         room = room.saturating_sub(diff.chars().count());
         let mut shown = json!({ "path": change.path, "kind": change.kind.name, "diff": diff });
+        if let Some(to) = &change.kind.move_path {
+            shown["moved_to"] = json!(to);
+        }
         if left > 0 {
             shown["cut"] = json!(left);
         }
@@ -108,11 +111,15 @@ fn shown(changes: &[Change]) -> Vec<Value> {
     shown.collect()
 }
 
+/// The changes for a person: what others wrote stands apart, line by line, and moves no cursor.
 fn diff(changes: &[Change]) -> String {
     let one = |shown: Value| {
-        let text = |key: &str| shown[key].as_str().unwrap_or_default().to_owned();
+        let text = |key: &str| shown[key].as_str().unwrap_or_default();
         let cut = shown["cut"].as_u64().map(|cut| format!("\n({cut} more characters)")).unwrap_or_default();
-        format!("\n{} {}:\n{}{cut}", text("kind"), text("path"), text("diff"))
+        let lines: String = text("diff").lines().map(|line| format!("\n  {}", on_one_line(line))).collect();
+        let to = shown["moved_to"].as_str().map(|to| format!(" and move it to {}", on_one_line(to)));
+        let head = format!("{} {}{}", on_one_line(text("kind")), on_one_line(text("path")), to.unwrap_or_default());
+        format!("\n{head}:{lines}{cut}")
     };
     shown(changes).into_iter().map(one).collect()
 }
@@ -120,11 +127,14 @@ fn diff(changes: &[Change]) -> String {
 /// The form in which the client's user is asked; `titled` is how the client's revision of the protocol gives choices titles.
 pub(super) fn form(handle: &Handle, open: &OpenAsk, titled: bool) -> Value {
     let message = match &open.ask {
-        Ask::Command { cwd: Some(cwd), .. } => format!("{} asks {} in {cwd}", handle.identity(), summary(&open.ask)),
+        Ask::Command { cwd: Some(cwd), .. } => {
+            format!("{} asks {} in {}", handle.identity(), summary(&open.ask), on_one_line(cwd))
+        }
         Ask::FileChange { changes, .. } => {
             format!("{} asks {}:{}", handle.identity(), summary(&open.ask), diff(changes))
         }
         Ask::Permissions { permissions, .. } => {
+            let permissions = on_one_line(&permissions.to_string());
             format!("{} asks {}: {permissions}", handle.identity(), summary(&open.ask))
         }
         ask => format!("{} asks {}", handle.identity(), summary(ask)),
@@ -136,7 +146,7 @@ fn schema(ask: &Ask, titled: bool) -> Value {
     match ask {
         Ask::UserInput { questions } => {
             let field = |question: &crate::session::Question| {
-                let mut field = json!({ "type": "string", "title": cut(&question.question) });
+                let mut field = json!({ "type": "string", "title": on_one_line(&cut(&question.question)) });
                 let options = options(question);
                 if !options.is_empty() && !question.is_other {
                     field["enum"] = json!(options);
@@ -200,26 +210,43 @@ pub(super) fn old_fields(handle: &Handle, open: &OpenAsk) -> Map<String, Value> 
 /// Changes of files as clients of the lost tool know them.
 pub(super) fn old_changes(changes: &[Change]) -> Map<String, Value> {
     let old = |change: &Change| match change.kind.name.as_str() {
-        "update" => json!({ "type": "update", "unified_diff": change.diff }),
+        "update" => {
+            json!({ "type": "update", "unified_diff": change.diff, "move_path": change.kind.move_path })
+        }
         kind => json!({ "type": kind, "content": change.diff }),
     };
     changes.iter().map(|change| (change.path.clone(), old(change))).collect()
 }
 
-/// What the client's user decided, and why; `None` if that is no decision.
+/// What is said of an answer that is no decision.
+pub(super) const UNCLEAR: &str = "the answer is no decision: give {\"action\": \"accept\", \"content\": {\"decision\": …}} as its form says, or decline";
+
+/// What came of a form.
+#[derive(Debug, PartialEq)]
+pub(super) enum Answered {
+    /// A decision, and why it was made.
+    Decided(Verdict, Option<String>),
+    /// None: nobody was asked, or somebody closed the form.
+    Closed,
+    /// Something that cannot be understood, and is taken for no decision.
+    Unclear,
+}
+
+/// What the client's user answered.
 ///
 /// Both forms are taken: that of MCP (`action`, and `content` with a decision), and that of the lost tool (`decision`). Who
-/// accepts without saying which decision accepts this once. `cancel` is no decision: nobody was asked, or somebody closed the
-/// form.
-pub(super) fn decision(ask: &Ask, answer: &Value) -> Option<(Verdict, Option<String>)> {
-    if let Some(word) = answer["decision"].as_str() {
-        return Some((legacy(word)?.into(), None));
+/// accepts and fills in nothing at all accepts this once; whatever else is not exactly a decision is none.
+pub(super) fn answered(ask: &Ask, answer: &Value) -> Answered {
+    if let Some(word) = answer.get("decision") {
+        return word.as_str().and_then(legacy).map_or(Answered::Unclear, |decision| decided(decision, None));
     }
     let content = answer.get("content").filter(|content| !content.is_null());
-    match answer["action"].as_str()? {
-        "accept" => {}
-        "decline" => return Some((Decision::Decline.into(), None)),
-        _ => return None,
+    match answer["action"].as_str() {
+        Some("accept") => {}
+        Some("decline") => return decided(Decision::Decline, None),
+        Some("cancel") => return Answered::Closed,
+        _ if answer.is_null() => return Answered::Closed,
+        _ => return Answered::Unclear,
     }
     let asks_for_content = match ask {
         Ask::UserInput { .. } => true,
@@ -227,15 +254,21 @@ pub(super) fn decision(ask: &Ask, answer: &Value) -> Option<(Verdict, Option<Str
         _ => false,
     };
     if asks_for_content {
-        return Some((Verdict { decision: Decision::Accept, content: content.cloned() }, None));
+        return Answered::Decided(Verdict { decision: Decision::Accept, content: content.cloned() }, None);
     }
-    let word = content.and_then(|content| content["decision"].as_str());
-    let decision = match word {
-        Some(word) => Decision::parse(word).or_else(|| legacy(word))?,
-        None => Decision::Accept,
-    };
-    let reason = content.and_then(|content| content["reason"].as_str()).filter(|reason| !reason.trim().is_empty());
-    Some((decision.into(), reason.map(str::to_owned)))
+    let Some(content) = content else { return decided(Decision::Accept, None) };
+    match (content.as_object(), content["decision"].as_str()) {
+        (Some(fields), _) if fields.is_empty() => decided(Decision::Accept, None),
+        (_, Some(word)) => match Decision::parse(word).or_else(|| legacy(word)) {
+            Some(decision) => decided(decision, content["reason"].as_str()),
+            None => Answered::Unclear,
+        },
+        (_, None) => Answered::Unclear,
+    }
+}
+
+fn decided(decision: Decision, reason: Option<&str>) -> Answered {
+    Answered::Decided(decision.into(), reason.filter(|reason| !reason.trim().is_empty()).map(str::to_owned))
 }
 
 /// The words of the lost tool.
@@ -260,38 +293,77 @@ mod tests {
     #[test]
     fn an_answer_is_understood_in_either_form() {
         for (answer, expected) in [
-            (json!({"action": "accept", "content": {"decision": "accept"}}), Some(Decision::Accept)),
-            (
-                json!({"action": "accept", "content": {"decision": "accept_for_session"}}),
-                Some(Decision::AcceptForSession),
-            ),
-            (json!({"action": "accept", "content": {"decision": "decline"}}), Some(Decision::Decline)),
-            (json!({"action": "accept", "content": {"decision": "cancel"}}), Some(Decision::Cancel)),
-            (json!({"action": "accept", "content": {"decision": "approved"}}), Some(Decision::Accept)),
-            (json!({"action": "accept"}), Some(Decision::Accept)),
-            (json!({"action": "accept", "content": {}}), Some(Decision::Accept)),
-            (json!({"action": "decline"}), Some(Decision::Decline)),
-            (json!({"decision": "approved"}), Some(Decision::Accept)),
-            (json!({"decision": "approved_for_session"}), Some(Decision::AcceptForSession)),
-            (json!({"decision": "denied"}), Some(Decision::Decline)),
-            (json!({"decision": "abort"}), Some(Decision::Cancel)),
-            (json!({"action": "cancel"}), None),
-            (json!({"action": "accept", "content": {"decision": "perhaps"}}), None),
-            (json!({"decision": "Approved!"}), None),
-            (json!({}), None),
-            (json!(7), None),
+            (json!({"action": "accept", "content": {"decision": "accept"}}), Decision::Accept),
+            (json!({"action": "accept", "content": {"decision": "accept_for_session"}}), Decision::AcceptForSession),
+            (json!({"action": "accept", "content": {"decision": "decline"}}), Decision::Decline),
+            (json!({"action": "accept", "content": {"decision": "cancel"}}), Decision::Cancel),
+            (json!({"action": "accept", "content": {"decision": "approved"}}), Decision::Accept),
+            (json!({"action": "accept"}), Decision::Accept),
+            (json!({"action": "accept", "content": {}}), Decision::Accept),
+            (json!({"action": "decline"}), Decision::Decline),
+            (json!({"decision": "approved"}), Decision::Accept),
+            (json!({"decision": "approved_for_session"}), Decision::AcceptForSession),
+            (json!({"decision": "denied"}), Decision::Decline),
+            (json!({"decision": "abort"}), Decision::Cancel),
         ] {
-            assert_eq!(decision(&command(), &answer).map(|(verdict, _)| verdict.decision), expected, "{answer}");
+            assert_eq!(answered(&command(), &answer), decided(expected, None), "{answer}");
         }
         let why = json!({"action": "accept", "content": {"decision": "decline", "reason": "use make"}});
-        assert_eq!(decision(&command(), &why).unwrap().1.as_deref(), Some("use make"));
+        assert_eq!(answered(&command(), &why), decided(Decision::Decline, Some("use make")));
+    }
+
+    #[test]
+    fn what_is_not_exactly_a_decision_is_none() {
+        for closed in [json!({"action": "cancel"}), json!({"action": "cancel", "content": {}}), Value::Null] {
+            assert_eq!(answered(&command(), &closed), Answered::Closed, "{closed}");
+        }
+        for content in [
+            json!({"decision": "perhaps"}),
+            json!({"decision": 7}),
+            json!({"decision": null}),
+            json!({"decision": ["decline"]}),
+            json!({"Decision": "decline"}),
+            json!({"reason": "no"}),
+            json!(7),
+            json!("decline"),
+            json!(["decline"]),
+            json!(false),
+        ] {
+            let answer = json!({"action": "accept", "content": content});
+            assert_eq!(answered(&command(), &answer), Answered::Unclear, "{answer}");
+        }
+        for answer in [
+            json!({"decision": "Approved!"}),
+            json!({"decision": null, "action": "accept"}),
+            json!({"action": "Accept"}),
+            json!({"action": true}),
+            json!({}),
+            json!(7),
+            json!([]),
+        ] {
+            assert_eq!(answered(&command(), &answer), Answered::Unclear, "{answer}");
+        }
     }
 
     #[test]
     fn answers_to_questions_are_the_content() {
         let ask = Ask::UserInput { questions: vec![Default::default()] };
-        let (verdict, _) = decision(&ask, &json!({"action": "accept", "content": {"q": "x"}})).unwrap();
-        assert_eq!((verdict.decision, verdict.content), (Decision::Accept, Some(json!({"q": "x"}))));
+        let verdict = Verdict { decision: Decision::Accept, content: Some(json!({"q": "x"})) };
+        let answer = json!({"action": "accept", "content": {"q": "x"}});
+        assert_eq!(answered(&ask, &answer), Answered::Decided(verdict, None));
+    }
+
+    #[test]
+    fn what_stands_in_a_change_cannot_pose_as_another_or_move_a_cursor() {
+        let change = Change {
+            path: "a\nupdate src/other.rs:\u{202e}".to_owned(),
+            diff: "+one\u{1b}[2J\nadd b:\n+two\r".to_owned(),
+            ..Change::default()
+        };
+        let shown = diff(&[change]);
+        let lines: Vec<&str> = shown.lines().skip(1).collect();
+        let head = " a\\nupdate src/other.rs:\\u{202e}:";
+        assert_eq!(lines, [head, "  +one\\u{1b}[2J", "  add b:", "  +two\\r"]);
     }
 
     #[test]

@@ -198,21 +198,24 @@ impl ServerHandler for Server {
         let message = match request.method.as_str() {
             "tools/call" => {
                 let name = request.params.as_ref().and_then(|params| params["name"].as_str());
-                let why = "tools/call: params must be an object with name (a string) and arguments (an object)";
-                Call::of(name.unwrap_or("tools/call"), None).refused(&self.shared, why);
+                let why = "params must be an object with name (a string) and arguments (an object)";
+                Call::of(name.unwrap_or("tools/call"), None).refused(&self.shared, &format!("tools/call: {why}"));
                 why
             }
-            method @ ("initialize" | "server/discover" | "tools/list" | "ping") => {
-                return Err(ErrorData::invalid_params(
-                    format!("{method}: params are not of the form that MCP gives them"),
-                    Some(codes::data("INVALID_SESSION_PARAMS")),
-                ));
+            "tasks/get" | "tasks/cancel" => "params must be an object with taskId (a string)",
+            "tasks/update" => "params must be an object with taskId (a string) and inputResponses (an object)",
+            "initialize" | "server/discover" | "tools/list" | "ping" => {
+                "params are not of the form that MCP gives them"
             }
             method => {
-                let message = format!("unknown method {:?}; this server has tools/list and tools/call", shown(method));
+                let message = format!(
+                    "unknown method {:?}; this server has tools/list, tools/call, tasks/get, tasks/update and tasks/cancel",
+                    shown(method)
+                );
                 return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
             }
         };
+        let message = format!("{}: {message}", request.method);
         Err(ErrorData::invalid_params(message, Some(codes::data("INVALID_SESSION_PARAMS"))))
     }
 }

@@ -14,13 +14,13 @@ use rmcp::model::{
 use tokio::sync::Notify;
 
 use super::asking::USER;
-use super::asks;
+use super::asks::{self, Answered};
 use super::codes;
 use super::result::{TEXT_MAX, TurnResult};
 use super::server::{Shared, shown};
 use super::tools::requests;
 use crate::ids::{AgentId, DeliveryId};
-use crate::session::{AskId, Handle, Item, Outcome, Prompt, Turn};
+use crate::session::{AskId, Handle, Item, NotTaken, Outcome, Prompt, Turn};
 
 /// How long the result of a task is kept after its beginning, at least.
 const TTL: SignedDuration = SignedDuration::from_hours(24);
@@ -113,18 +113,30 @@ pub(super) async fn get(shared: &Shared, id: &str) -> Result<GetTaskResult, Erro
 /// Decides what was asked in a task.
 pub(super) async fn update(shared: &Shared, id: &str, responses: InputResponses) -> Result<(), ErrorData> {
     let handle = shared.tasks.all().get(id).map(|kept| kept.handle.clone()).ok_or_else(|| unknown(id))?;
+    let mut wrong = Vec::new();
     for (ask, answer) in responses {
         let open = handle.snapshot().asks.into_iter().find(|open| open.id.as_str() == ask);
         let Some(open) = open else { continue };
-        let decided = match asks::decision(&open.ask, &answer) {
-            Some((verdict, reason)) => handle.decide(&open.id, verdict, reason, USER).await.is_ok(),
-            None => false,
-        };
-        if !decided && let Some(kept) = shared.tasks.all().get_mut(id) {
-            kept.undecided.insert(open.id.clone());
+        match asks::answered(&open.ask, &answer) {
+            Answered::Decided(verdict, reason) => match handle.decide(&open.id, verdict, reason, USER).await {
+                Ok(_) | Err(NotTaken::Past(..) | NotTaken::Unknown(_)) => {}
+                Err(not_taken @ NotTaken::Unsuited(..)) => wrong.push(not_taken.to_string()),
+            },
+            Answered::Closed => {
+                if let Some(kept) = shared.tasks.all().get_mut(id) {
+                    kept.undecided.insert(open.id.clone());
+                }
+            }
+            Answered::Unclear => wrong.push(format!("{ask} stays open: {}", asks::UNCLEAR)),
         }
     }
-    Ok(())
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(ErrorData::invalid_params(
+        format!("inputResponses: {}", wrong.join("; ")),
+        Some(codes::data("INVALID_SESSION_PARAMS")),
+    ))
 }
 
 /// Ends a task; it shows so when its turn has ended.
@@ -140,7 +152,11 @@ pub(super) fn cancel(shared: &Shared, id: &str) -> Result<(), ErrorData> {
 
 fn unknown(id: &str) -> ErrorData {
     ErrorData::invalid_params(
-        format!("taskId {:?}: no task of this server, or of its agents' threads", shown(id)),
+        format!(
+            "taskId {:?}: no task of this server, or of its agents' threads; agent_sessions lists the agents, agent_read \
+             shows what one did",
+            shown(id)
+        ),
         Some(codes::data("INVALID_SESSION_PARAMS")),
     )
 }

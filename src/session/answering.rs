@@ -22,15 +22,19 @@ impl Actor {
     /// Somebody awaits it again.
     pub(super) fn reattach(&mut self, call: CallId, caller: oneshot::Sender<Arc<Outcome>>) {
         if let Some(waiting) = self.calls.get_mut(&call) {
-            waiting.reply = Reply::Caller(caller);
+            let before = std::mem::replace(&mut waiting.reply, Reply::Caller(caller));
+            if let Reply::Caller(before) = before {
+                before.send(self.not_taken("the same call was made again later, and that one gets the result")).ok();
+            }
             return;
         }
-        let collected = || {
-            let why = "the result of this call was collected already: agent_read shows it";
-            let (agent, name) = (self.kept.record.agent_id.clone(), self.kept.record.identity.clone());
-            Arc::new(Outcome::without_turn(agent, name, End::NotTaken(why.into())))
-        };
+        let collected = || self.not_taken("the result of this call was collected already: agent_read shows it");
         caller.send(self.outbox.take(call).unwrap_or_else(collected)).ok();
+    }
+
+    fn not_taken(&self, why: &str) -> Arc<Outcome> {
+        let (agent, name) = (self.kept.record.agent_id.clone(), self.kept.record.identity.clone());
+        Arc::new(Outcome::without_turn(agent, name, End::NotTaken(why.into())))
     }
 
     pub(super) fn finish(&mut self, call: CallId, ending: Ending) {

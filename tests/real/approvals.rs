@@ -23,6 +23,7 @@ on_each_codex! {
     a_form_that_is_closed_leaves_the_decision_to_the_caller,
     a_human_who_is_attached_decides_and_the_form_is_withdrawn,
     who_calls_in_rounds_is_asked_in_the_answer,
+    a_round_that_is_made_twice_decides_once_and_one_call_has_the_result,
     a_tool_of_an_mcp_server_is_decided_on_too,
     the_lead_is_asked_by_mail_in_claudes_form_and_its_answer_decides,
 }
@@ -323,6 +324,39 @@ async fn who_calls_in_rounds_is_asked_in_the_answer(stage: Stage) {
     client.answer_to(5).await;
     client.modern_call(6, "codex", touch("ben", "made"), &json!({}), json!({})).await;
     assert_eq!(client.answer_to(6).await["structuredContent"]["status"], "awaiting_approval");
+    client.leave().await;
+}
+
+/// A client that has not seen the answer to its retry makes it again.
+async fn a_round_that_is_made_twice_decides_once_and_one_call_has_the_result(stage: Stage) {
+    let scene = stage.plain().await;
+    let mut client = Raw::start(scene.command(&[]));
+    let forms = json!({ "elicitation": { "form": {} } });
+    client.modern_call(1, "codex", touch("ana", "made"), &forms, json!({})).await;
+    let first = client.answer_to(1).await;
+    let id = first["inputRequests"].as_object().unwrap().keys().next().unwrap().clone();
+    let round = |answer: Value| json!({ "inputResponses": { &*id: answer }, "requestState": first["requestState"] });
+    let unclear = round(json!({"action": "accept", "content": {"Decision": "decline"}}));
+    client.modern_call(2, "codex", touch("ana", "made"), &forms, unclear).await;
+    let unclear = client.answer_to(2).await["structuredContent"].take();
+    assert_eq!((&unclear["status"], &unclear["asks"][0]["ask_id"]), (&json!("awaiting_approval"), &json!(id)));
+    assert!(unclear["notes"][0].as_str().unwrap().contains("no decision"), "{unclear}");
+    assert!(!scene.project().join("made").exists());
+    let accept = round(json!({"action": "accept", "content": {"decision": "accept"}}));
+    for call in [3, 4] {
+        client.modern_call(call, "codex", touch("ana", "made"), &forms, accept.clone()).await;
+    }
+    let [earlier, later] =
+        [client.answer_to(3).await, client.answer_to(4).await].map(|mut answer| answer["structuredContent"].take());
+    assert!(scene.project().join("made").exists());
+    // The earlier may have had its result before the later came; then that is told where it is.
+    let statuses = [&earlier, &later].map(|call| call["status"].as_str().unwrap());
+    match statuses {
+        ["refused", "completed"] | ["completed", "refused"] => {}
+        _ => panic!("{earlier} {later}"),
+    }
+    let refused = if statuses[0] == "refused" { earlier } else { later };
+    assert_eq!(refused["error"], "CALL_NOT_TAKEN", "{refused}");
     client.leave().await;
 }
 

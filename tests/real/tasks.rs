@@ -71,6 +71,15 @@ async fn what_is_asked_in_a_task_is_decided_by_an_update(stage: Stage) {
     let asked = client.shows(&task, "input_required").await;
     let (ask, form) = asked["inputRequests"].as_object().unwrap().iter().next().unwrap();
     assert_eq!(form["method"], "elicitation/create");
+    // What is no decision decides nothing, and is asked again.
+    for answer in [json!({"action": "accept", "content": {"decision": "perhaps"}}), json!({"Decision": "decline"})] {
+        let update = json!({ "taskId": task, "inputResponses": { ask: answer } });
+        client.modern_fails(2, "tasks/update", update, &able()).await;
+        assert_eq!(client.shows(&task, "input_required").await["inputRequests"], asked["inputRequests"], "{answer}");
+    }
+    client.modern_fails(2, "tasks/update", json!({ "taskId": task, "inputResponses": 7 }), &able()).await;
+    client.modern_fails(2, "tasks/cancel", json!({ "taskId": 7 }), &able()).await;
+    assert!(!scene.project().join("made").exists());
     let accept = json!({ ask: {"action": "accept", "content": {"decision": "accept"}} });
     client.modern(2, "tasks/update", json!({ "taskId": task, "inputResponses": accept }), &able()).await;
     client.shows(&task, "completed").await;

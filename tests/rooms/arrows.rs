@@ -24,7 +24,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ("tools", &["mail", "session", "journal", "home", "ids", "steps"]),
     ("courier", &["session", "queue", "mail", "journal", "home", "ids", "plain", "steps", "watch"]),
     ("top", &["session", "queue", "mail", "journal", "home", "ids", "plain"]),
-    ("mcp", &["session", "queue", "tools", "journal", "ids", "config", "policy"]),
+    ("mcp", &["session", "queue", "tools", "journal", "ids", "config", "policy", "plain"]),
     ("serve", &["mcp", "courier", "tools", "session", "queue", "mail", "journal", "codex", "config", "home", "ids"]),
     ("demo", &["codex", "demo::model"]),
     (

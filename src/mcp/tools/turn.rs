@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::ids::AgentId;
 use crate::mcp::asking::{self, USER};
-use crate::mcp::asks;
+use crate::mcp::asks::{self, Answered};
 use crate::mcp::error::ToolError;
 use crate::mcp::events::{self, Telling};
 use crate::mcp::progress;
@@ -18,7 +18,7 @@ use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::{Shared, shown};
 use crate::mcp::tasks;
 use crate::session::state::CallId;
-use crate::session::{Found, Handle, OpenAsk, Ticket, Trouble, TroubleKind, Who};
+use crate::session::{Found, Handle, NotTaken, OpenAsk, Ticket, Trouble, TroubleKind, Who};
 
 /// Has the agent take a turn, and waits for its end unless it works in the background.
 pub(super) async fn run(
@@ -52,7 +52,12 @@ pub(in crate::mcp) async fn go_on(
     responses: Option<InputResponses>,
     context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ToolError> {
-    let unknown = || ToolError::arguments(format!("requestState {:?}: it is none of this server's", shown(state)));
+    let unknown = || {
+        ToolError::arguments(format!(
+            "requestState {:?}: it is none of this server's; call the tool without it",
+            shown(state)
+        ))
+    };
     let (agent, call) = state.split_once(':').ok_or_else(unknown)?;
     let agent = AgentId::parse(agent).map_err(|_| unknown())?;
     let call = CallId(call.parse().map_err(|_| unknown())?);
@@ -68,18 +73,23 @@ pub(in crate::mcp) async fn go_on(
             ));
         }
     };
+    let mut notes = Vec::new();
     let mut is_open = false;
     for (id, answer) in responses.unwrap_or_default() {
         let open = handle.snapshot().asks.into_iter().find(|open| open.id.as_str() == id);
         let Some(open) = open else { continue };
-        match asks::decision(&open.ask, &answer) {
-            Some((verdict, reason)) => is_open |= handle.decide(&open.id, verdict, reason, USER).await.is_err(),
-            None => is_open = true,
+        match asks::answered(&open.ask, &answer) {
+            Answered::Decided(verdict, reason) => match handle.decide(&open.id, verdict, reason, USER).await {
+                Ok(_) | Err(NotTaken::Past(..) | NotTaken::Unknown(_)) => {}
+                Err(not_taken @ NotTaken::Unsuited(..)) => notes.push(not_taken.to_string()),
+            },
+            Answered::Closed => is_open = true,
+            Answered::Unclear => notes.push(format!("{id} stays open: {}", asks::UNCLEAR)),
         }
     }
     let ticket = handle.reattach(call).await;
-    match is_open {
-        true => Ok(left_open(&handle, ticket, &[]).await),
+    match is_open || !notes.is_empty() {
+        true => Ok(left_open(&handle, ticket, &notes).await),
         // Its events are told under the id with which it began.
         false => Ok(wait(shared, &handle, ticket, None, Vec::new(), context).await),
     }
@@ -160,7 +170,10 @@ async fn undecided(shared: &Shared, handle: &Handle, context: &RequestContext<Ro
 async fn left_open(handle: &Handle, ticket: Ticket, notes: &[String]) -> CallToolResponse {
     match handle.detach(ticket).await {
         Some(outcome) => TurnResult::of(&outcome, notes, TEXT_MAX).into_result().into(),
-        None => TurnResult::awaiting(handle, &handle.snapshot().asks, notes).into_result().into(),
+        None => match handle.snapshot().asks {
+            open if open.is_empty() => TurnResult::running(handle, notes).into_result().into(),
+            open => TurnResult::awaiting(handle, &open, notes).into_result().into(),
+        },
     }
 }
 
