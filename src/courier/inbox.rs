@@ -276,7 +276,7 @@ impl InboxRound {
                 if lost.losses >= LOSSES_MAX {
                     return self.give_up(lost, &why).await;
                 }
-                self.pace.failed();
+                self.pace.failed_times(lost.losses);
                 Ok(self.on_file(move |file| file.write(&lost)).await?)
             }
             Err(why) => {

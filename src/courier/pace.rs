@@ -42,6 +42,12 @@ impl Pace {
         pause
     }
 
+    /// The same thing has failed so many times. Codex is well enough to say so: what failed otherwise before does not count.
+    pub(super) fn failed_times(&mut self, times: u32) -> Duration {
+        self.failures = times.saturating_sub(1);
+        self.failed()
+    }
+
     /// What comes next is not to blame for what was before.
     pub(super) fn succeeded(&mut self) {
         self.failures = 0;
@@ -50,5 +56,20 @@ impl Pace {
     /// Something has changed: no pause any more.
     pub(super) fn go_on(&mut self) {
         self.not_before = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_failed_for_the_first_time_waits_a_second_however_long_codex_was_away_before() {
+        let mut pace = Pace::default();
+        let pauses: Vec<u64> = (0..7).map(|_| pace.failed().as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(pace.failed_times(1).as_secs(), 1);
+        assert_eq!(pace.failed_times(3).as_secs(), 4);
+        assert_eq!(pace.left(), Some(Duration::from_secs(4)));
     }
 }

@@ -251,10 +251,10 @@ impl Round {
     async fn count(&mut self, claims: Vec<Claim>, why: Arc<str>, most: u32) -> io::Result<()> {
         for claim in claims.iter().filter(|claim| claim.attempts() + 1 >= most) {
             self.note("bury", claim, &why);
-            // What is behind it is not to blame.
-            self.pace.succeeded();
         }
-        self.pace.failed();
+        // What is behind one that is buried is not to blame.
+        let times = claims.iter().map(|claim| claim.attempts() + 1).filter(|times| *times < most).max();
+        self.pace.failed_times(times.unwrap_or(1));
         self.settle(move || {
             claims.into_iter().try_for_each(|claim| {
                 if claim.attempts() + 1 < most {
