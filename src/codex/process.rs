@@ -20,7 +20,7 @@ const LAST_LINES: usize = 12;
 /// How long a line of them may be, in characters.
 const LINE_MAX: usize = 400;
 /// How long the child may take to go when it is asked to (0.169.0 needs 0.1 s).
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A running child.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Process {
         let listening = tokio::spawn(listen(last_words.clone(), stderr_of(&mut child)));
         Ok(Process {
             #[cfg(unix)]
-            tether: tether(pid)?,
+            tether: tether(pid, run.id())?,
             child,
             pid,
             left_alone: false,
@@ -151,14 +151,28 @@ fn stderr_of(child: &mut Box<dyn process_wrap::tokio::ChildWrapper>) -> Option<t
     child.stderr().take()
 }
 
-/// Starts a shell that waits for the end of a pipe that only we hold, and then kills the child's group.
+/// What the tether does. What an app-server starts has sessions of its own; on Linux it is known by its mark. Whoever is just
+/// starting another is found at a second look, or a third.
+#[cfg(unix)]
+const TETHER: &str = r#"
+read -r _
+kill -s KILL -- "-$1"
+for _ in 1 2 3; do
+  for found in $(grep -lzx -- "$2" /proc/[0-9]*/environ 2>/dev/null); do
+    found=${found#/proc/}
+    kill -s KILL "${found%/environ}"
+  done
+done
+"#;
+
+/// Starts a shell that waits for the end of a pipe that only we hold, and then ends the child and what that has started.
 ///
 /// A listening app-server does not notice that we are gone, and after SIGKILL we can do nothing ourselves. The shell
 /// is in a group of its own, so that what is sent to ours does not reach it.
 #[cfg(unix)]
-fn tether(pid: u32) -> io::Result<tokio::process::Child> {
+fn tether(pid: u32, run: &str) -> io::Result<tokio::process::Child> {
     Command::new("/bin/sh")
-        .args(["-c", "read -r _; kill -s KILL -- \"-$1\"", "sh", &pid.to_string()])
+        .args(["-c", TETHER, "sh", &pid.to_string(), &format!("{MARK}={run}")])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -286,5 +300,23 @@ mod tests {
         held.read_exact(&mut said).await.unwrap();
         process.end().await;
         assert_eq!(held.read(&mut said).await.unwrap(), 0, "the shell and its child are both gone");
+    }
+
+    /// The end of the pipe is all that our own SIGKILL leaves to the tether.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn when_we_are_killed_what_has_a_session_of_its_own_ends_too() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::create(&Home::at(root.path())).unwrap();
+        let fifo = root.path().join("held");
+        std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+        let mut held = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&fifo).unwrap();
+        let script = format!("exec 3>'{}'; setsid sh -c 'echo ready >&3; sleep 1000; :' & wait", fifo.display());
+        let mut process = shell(&script, &run);
+        let mut said = [0; 6];
+        held.read_exact(&mut said).await.unwrap();
+        drop(process.tether.stdin.take());
+        assert_eq!(held.read(&mut said).await.unwrap(), 0, "the shell, the session and its child are gone");
+        process.ended().await;
     }
 }

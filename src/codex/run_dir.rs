@@ -85,6 +85,9 @@ impl RunDir {
 
 #[cfg(unix)]
 const SOCKET_NAME: &str = "s";
+/// How often what carries a mark is looked for. What was just killed is found again until it is gone.
+#[cfg(target_os = "linux")]
+const LOOKS_MAX: usize = 100;
 /// How a socket's directory elsewhere is called, and the file that names it.
 #[cfg(unix)]
 const ELSEWHERE: &str = "atm-socket-";
@@ -173,15 +176,29 @@ fn is_marked(pid: u32, id: &str) -> bool {
     shown.is_ok_and(|shown| String::from_utf8_lossy(&shown.stdout).contains(&format!("{MARK}={id}")))
 }
 
-/// Ends every process that carries our mark, whatever group it has put itself into.
+/// Ends every process that carries our mark, whatever group it has put itself into. Whoever is just starting another is
+/// found at the next look, until nobody is found.
 #[cfg(target_os = "linux")]
 fn end_all_marked(id: &str) {
+    for _ in 0..LOOKS_MAX {
+        if !end_marked(id) {
+            return;
+        }
+    }
+}
+
+/// One look; whether there was somebody.
+#[cfg(target_os = "linux")]
+fn end_marked(id: &str) -> bool {
+    let mut is_found = false;
     let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
     for number in names.filter_map(|name| name.to_str()?.parse::<u32>().ok()).filter(|number| is_marked(*number, id)) {
         if let Some(pid) = i32::try_from(number).ok().and_then(rustix::process::Pid::from_raw) {
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+            is_found = true;
         }
     }
+    is_found
 }
 
 /// On Windows the job object has ended them; on other systems the app-server's group is what can be found.

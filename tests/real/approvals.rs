@@ -36,7 +36,7 @@ async fn asking(stage: Stage) -> (Scene, Server) {
 }
 
 fn touch(identity: &str, file: &str) -> Value {
-    json!({"identity": identity, "prompt": format!("RUN touch {file}"), "approval-policy": "untrusted"})
+    json!({"identity": identity, "prompt": format!("RUN touch {file}"), "approval-policy": "untrusted", "sandbox": "workspace-write"})
 }
 
 /// The one ask in a result that awaits a decision.
@@ -122,7 +122,8 @@ async fn the_change_of_a_file_is_shown_before_it_is_decided(stage: Stage) {
     let (scene, server) = asking(stage).await;
     let patch = "*** Begin Patch\n*** Add File: made\n+some text\n*** End Patch";
     let prompt = format!("CALL apply_patch {}", Value::from(patch));
-    let start = json!({"identity": "ana", "prompt": prompt, "approval-policy": "untrusted"});
+    let start =
+        json!({"identity": "ana", "prompt": prompt, "approval-policy": "untrusted", "sandbox": "workspace-write"});
     let told = server.call("codex", start).await.good();
     let ask = ask(&told);
     assert_eq!((&ask["kind"], &ask["changes"][0]["kind"]), (&json!("file_change"), &json!("add")));
@@ -271,7 +272,8 @@ async fn a_form_that_is_closed_leaves_the_decision_to_the_caller(stage: Stage) {
 async fn a_human_who_is_attached_decides_and_the_form_is_withdrawn(stage: Stage) {
     let scene = stage.plain().await;
     let mut client = Raw::with_forms(scene.command(&[])).await;
-    let start = json!({"identity": "ana", "prompt": "SAY one", "approval-policy": "untrusted"});
+    let start =
+        json!({"identity": "ana", "prompt": "SAY one", "approval-policy": "untrusted", "sandbox": "workspace-write"});
     client.call(1, "codex", start).await;
     let thread = client.answer_to(1).await["structuredContent"]["threadId"].as_str().unwrap().to_owned();
     client.call(2, "agent_status", json!({})).await;
@@ -394,7 +396,7 @@ async fn the_lead_is_asked_by_mail_in_claudes_form_and_its_answer_decides(stage:
         ("ben", json!({"type": "permission_response", "subtype": "error", "error": "use make"}), false),
     ] {
         server
-            .call("codex", json!({"identity": name, "prompt": "SAY hello", "approval-policy": "untrusted"}))
+            .call("codex", json!({"identity": name, "prompt": "SAY hello", "approval-policy": "untrusted", "sandbox": "workspace-write"}))
             .await
             .good();
         until(&server, || scene.members("tests").contains(&name.to_owned())).await;

@@ -165,7 +165,7 @@ async fn a_headless_claude_code_is_told_what_to_decide_instead_of_waiting_for_no
 
 /// Has Claude Code start an agent that asks for a command; what its model is told of it.
 async fn asks_once(scene: &Scene, negotiation: &str) -> Value {
-    let touch = json!({"identity": "ana", "prompt": "RUN touch made", "approval-policy": "untrusted"});
+    let touch = json!({"identity": "ana", "prompt": "RUN touch made", "approval-policy": "untrusted", "sandbox": "workspace-write"});
     let steps = vec![
         Step::call("ToolSearch", json!({"query": "select:mcp__atm__codex"})),
         Step::call("mcp__atm__codex", touch),

@@ -142,7 +142,7 @@ async fn an_interrupted_turn_is_told_as_aborted(stage: Stage) {
 async fn what_is_asked_is_told(stage: Stage) {
     let scene = stage.plain().await;
     let mut client = hearing(&scene, "all").await;
-    let run = json!({"prompt": "RUN touch made", "approval-policy": "untrusted"});
+    let run = json!({"prompt": "RUN touch made", "approval-policy": "untrusted", "sandbox": "workspace-write"});
     client.call(8, "codex", run).await;
     let form = client.hears("elicitation/create").await;
     client.answer(&form, json!({"action": "decline"})).await;

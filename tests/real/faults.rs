@@ -22,7 +22,8 @@ const STATES: [&str; 4] = ["idle", "running", "asking", "closing"];
 
 /// An agent in this state, and the calls that wait for it.
 async fn bring(scene: &Scene, server: &Server, state: &str, gate: &atm_agent_mcp::demo::model::Gate) -> Value {
-    let start = json!({"identity": state, "prompt": "SAY ready", "approval-policy": "untrusted"});
+    let start =
+        json!({"identity": state, "prompt": "SAY ready", "approval-policy": "untrusted", "sandbox": "workspace-write"});
     let ready = server.call("codex", start).await.good();
     until(server, || scene.members("tests").contains(&state.to_owned())).await;
     let prompt = match state {

@@ -151,20 +151,22 @@ impl Scene {
         assert_eq!(self.codexes(), Vec::<String>::new(), "a Codex that outlives its server");
     }
 
-    /// The app-servers that carry this world's Codex home in their environment. (A shell that one of them started to
-    /// read the user's profile goes in its own time.)
+    /// What an app-server of ours with this world's Codex home has started, and is there yet.
     pub(crate) fn codexes(&self) -> Vec<String> {
         let mark = format!("CODEX_HOME={}", self.codex_home().display());
+        let of_ours = |variables: &[u8]| {
+            variables.split(|byte| *byte == 0).any(|variable| variable.starts_with(b"ATM_AGENT_MCP_RUN="))
+        };
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
         let marked = processes.filter(|process| {
             let environment = std::fs::read(process.join("environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+            of_ours(&environment) && environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
         });
         let lines = marked.map(|process| {
             let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
             format!("{}: {}", process.display(), String::from_utf8_lossy(&line).replace('\0', " "))
         });
-        lines.filter(|line| line.contains(" app-server")).collect()
+        lines.collect()
     }
 }
 

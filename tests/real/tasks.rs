@@ -66,7 +66,7 @@ async fn a_turn_is_a_task_that_is_asked_for_until_it_is_done(stage: Stage) {
 async fn what_is_asked_in_a_task_is_decided_by_an_update(stage: Stage) {
     let scene = stage.plain().await;
     let mut client = Raw::start(scene.command(&[]));
-    let touch = json!({"identity": "ana", "prompt": "RUN touch made", "approval-policy": "untrusted"});
+    let touch = json!({"identity": "ana", "prompt": "RUN touch made", "approval-policy": "untrusted", "sandbox": "workspace-write"});
     let task = client.begins(1, "codex", touch).await;
     let asked = client.shows(&task, "input_required").await;
     let (ask, form) = asked["inputRequests"].as_object().unwrap().iter().next().unwrap();
