@@ -20,10 +20,26 @@ pub async fn play(codex: Option<&Path>, out: &mut (dyn Write + Send)) -> Result<
     stage.tell("demo", "real Codex, a scripted model on this machine, everything in a temporary directory")?;
     let played = stage.play().await;
     match &played {
-        Ok(()) => stage.tell("done", "two agents that wrote to each other, a steer, one restart; nothing was kept")?,
+        Ok(()) => {
+            stage.tell("done", "two agents that wrote to each other, a steer, one restart; nothing was kept")?;
+            let next = format!("claude mcp add codex -- {} serve", called(&stage.itself));
+            writeln!(stage.out, "\nYour own agents, with the real model, are one line away:\n\n    {next}")
+                .map_err(|error| format!("the timeline cannot be written: {error}"))?;
+        }
         Err(why) => stage.tell("failed", why)?,
     }
     played
+}
+
+/// What a shell calls this program: by its name, if it finds it so.
+fn called(itself: &Path) -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let name = itself.file_name().unwrap_or(itself.as_os_str());
+    let is_it =
+        |dir: PathBuf| dir.join(name).canonicalize().is_ok_and(|found| Some(found) == itself.canonicalize().ok());
+    let shown = if std::env::split_paths(&path).any(is_it) { Path::new(name) } else { itself };
+    let shown = shown.display().to_string();
+    if shown.contains(char::is_whitespace) { format!("\"{shown}\"") } else { shown }
 }
 
 /// What the model does: what it is told; to mail with a question it answers with mail.

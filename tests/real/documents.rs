@@ -30,17 +30,30 @@ async fn calls(server: &Server, page: &str) -> usize {
     calls.len()
 }
 
-/// Runs the commands of ours that a page shows.
+/// What is not run here, and what shows that it works.
+const SHOWN_ELSEWHERE: [(&str, &str); 8] = [
+    ("cargo xtask", "CI runs it; the demo: the_demo_plays_to_its_end_and_says_what_to_type_next"),
+    ("npm install", "installs what every test of this kind runs"),
+    ("cargo install", "the package is built by CI"),
+    ("claude mcp add", "claude::claude_code_says_that_it_is_connected"),
+    ("atm-agent-mcp top", "top::"),
+    ("atm-agent-mcp attach", "people::"),
+    ("atm-agent-mcp setup", "setup::"),
+    ("atm-agent-mcp doctor", "doctor::"),
+];
+
+/// Runs the commands that a page shows; how many there are.
 async fn commands(scene: &Scene, page: &str) -> usize {
-    let ours = lines(page, "sh").into_iter().filter(|line| line.contains("atm-agent-mcp queue")).collect::<Vec<_>>();
-    for line in &ours {
+    let is_elsewhere = |line: &&str| SHOWN_ELSEWHERE.iter().any(|(command, _)| line.starts_with(command));
+    let here: Vec<&str> = lines(page, "sh").into_iter().filter(|line| !is_elsewhere(line)).collect();
+    for line in &here {
         let program = Path::new(env!("CARGO_BIN_EXE_atm-agent-mcp")).parent().unwrap();
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
         let mut shell = scene.foreign(Path::new("sh"));
         let output = shell.env("PATH", path).env("ATM_TEAM", "tests").args(["-c", line]).output().await.unwrap();
         assert!(output.status.success(), "{line}: {output:?}");
     }
-    ours.len()
+    here.len()
 }
 
 #[tokio::test]
@@ -61,7 +74,7 @@ async fn the_tutorial_can_be_followed() {
 }
 
 #[tokio::test]
-async fn what_the_readme_shows_works() {
+async fn what_the_readme_and_the_guides_show_works() {
     stage::play(CODEX, async |stage: Stage| {
         let scene = stage.plain().await;
         let server = scene.serve(&[]).await;
@@ -70,8 +83,24 @@ async fn what_the_readme_shows_works() {
         assert!(scene.foreign(Path::new("sh")).args(["-c", changed]).status().await.unwrap().success());
         let arch = serde_json::json!({"identity": "arch", "prompt": "SAY ready"});
         server.call("codex", arch).await.good();
-        assert!(commands(&scene, &page("README.md")).await > 2);
+        for (name, least) in [("README.md", 7), ("docs/guides/people.md", 5), ("docs/guides/scripts.md", 5)] {
+            assert!(commands(&scene, &page(name)).await >= least, "{name}");
+        }
         scene.end(server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_demo_plays_to_its_end_and_says_what_to_type_next() {
+    stage::play(CODEX, async |stage: Stage| {
+        let scene = stage.plain().await;
+        let program = env!("CARGO_BIN_EXE_atm-agent-mcp");
+        let mut demo = scene.foreign(Path::new(program));
+        let output = demo.args(["demo", "--codex-bin"]).arg(scene.codex()).output().await.unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert!(said.ends_with(&format!("\n    claude mcp add codex -- {program} serve\n")), "{said}");
     })
     .await;
 }

@@ -117,7 +117,7 @@ fn the_reference_of_settings_has_every_key() {
 fn tools_page() -> String {
     let mut page = String::from(
         "# Tools\n\nWhat the client's model is told of each tool; this page is written by a test \
-         (`ATM_WRITE_DOCS=1 cargo nextest run the_reference_of_tools`). What results carry, and what errors mean, is in the README.\n",
+         (`ATM_WRITE_DOCS=1 cargo nextest run the_reference_of_tools`). What results carry, and what errors mean: [What a client can rely on](../protocol.md).\n",
     );
     for tool in catalog::tools() {
         page.push_str(&format!("\n## `{}`\n\n{}\n", tool.name, tool.description.as_deref().unwrap_or_default()));
