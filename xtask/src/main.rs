@@ -21,7 +21,7 @@ Commands:
   demo [ARGS…]      build the release binary and play its demo, with the Codex on PATH or else a pinned one
   test [ARGS…]      run every test; ARGS go to cargo nextest run, or to cargo test where nextest is not installed
   chaos [ARGS…]     the crash test: --seconds N (60), --seed S (a random one), --parts sink,codex,soak (all)
-  check             formatting, clippy, rustdoc and cargo deny, each with warnings as errors
+  check             formatting, clippy, rustdoc and cargo deny, each with warnings as errors; and the book is built
   bench [NAME] [ARGS…]
                     measure what we cost (overhead), what the queue (queue) and mail (mail) cost, or all; ARGS go to the benchmarks
   help              say this
@@ -198,6 +198,14 @@ fn check(workspace: &Workspace) -> Outcome {
         if code != ExitCode::SUCCESS {
             return Ok(code);
         }
+    }
+    if answers(Command::new("mdbook").arg("--version")) {
+        let code = run(Command::new("mdbook").arg("build").current_dir(workspace.root()))?;
+        if code != ExitCode::SUCCESS {
+            return Ok(code);
+        }
+    } else {
+        eprintln!("the book was left out: install mdbook with `cargo install --locked mdbook`");
     }
     if answers(workspace.cargo().args(["deny", "--version"])) {
         return run(workspace.cargo().args(["deny", "check"]));

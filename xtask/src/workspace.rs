@@ -32,6 +32,11 @@ impl Workspace {
         Ok(Self { root: root.into(), target })
     }
 
+    /// Where the sources are.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Holds one directory for each installed Codex version.
     pub(crate) fn codex_dir(&self) -> PathBuf {
         self.target.join("codex")
