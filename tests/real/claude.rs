@@ -21,7 +21,7 @@ const CODEX: &str = "0.169.0";
 const BIN: &str = env!("CARGO_BIN_EXE_atm-agent-mcp");
 
 /// What `cargo xtask test` has installed: where it says, or where it does so by default.
-fn claude_code() -> PathBuf {
+pub(crate) fn claude_code() -> PathBuf {
     let here = || {
         let version = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join("claude-code").join(CLAUDE_CODE);
         version.join("node_modules").join(".bin").join("claude")
@@ -33,8 +33,13 @@ fn claude_code() -> PathBuf {
 
 impl Scene {
     /// Claude Code, with all of its files in this world and nobody to talk to but `api`.
-    fn claude(&self, api: &ClaudeApi) -> Command {
-        let mut command = self.foreign(&claude_code());
+    pub(crate) fn claude(&self, api: &ClaudeApi) -> Command {
+        self.as_claude(&claude_code(), api)
+    }
+
+    /// A program that starts it: with its directory and its environment.
+    pub(crate) fn as_claude(&self, program: &Path, api: &ClaudeApi) -> Command {
+        let mut command = self.foreign(program);
         // Its socket, and the notes of its children.
         let temp = self.home().join("tmp");
         std::fs::create_dir_all(&temp).unwrap();
@@ -211,7 +216,7 @@ fn environment(scene: &Scene) -> PathBuf {
 }
 
 /// The teams that have a directory.
-fn teams(scene: &Scene) -> Vec<String> {
+pub(crate) fn teams(scene: &Scene) -> Vec<String> {
     let all = std::fs::read_dir(scene.home().join(".claude").join("teams")).into_iter().flatten().flatten();
     all.map(|team| team.file_name().to_string_lossy().into_owned()).collect()
 }

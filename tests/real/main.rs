@@ -47,6 +47,7 @@ mod raw;
 mod reading;
 mod restart;
 mod schema;
+mod session;
 mod stage;
 mod tasks;
 mod terminal;

@@ -28,12 +28,18 @@ impl Terminal {
         args: &[&str],
         more: &[(&str, &str)],
     ) -> Terminal {
-        let socket = tempfile::Builder::new().prefix("atm-tmux-").tempdir().expect("a directory");
-        let terminal = Terminal { socket };
         let mut tmux = scene.foreign(Path::new("tmux"));
         tmux.envs(more.iter().copied());
         let program = env!("CARGO_BIN_EXE_atm-agent-mcp");
-        let line = format!("{program} {}; echo ended with $?; exec cat", args.join(" "));
+        let line = format!("{program} {}", args.join(" "));
+        Terminal::open(tmux, (columns, rows), &line).await
+    }
+
+    /// Runs a line of the shell, with the environment and the directory of this tmux.
+    pub(crate) async fn open(mut tmux: Command, (columns, rows): (u16, u16), line: &str) -> Terminal {
+        let socket = tempfile::Builder::new().prefix("atm-tmux-").tempdir().expect("a directory");
+        let terminal = Terminal { socket };
+        let line = format!("{line}; echo ended with $?; exec cat");
         let (columns, rows) = (columns.to_string(), rows.to_string());
         tmux.env("TERM", "xterm-256color").env("SHELL", "/bin/sh").arg("-S").arg(terminal.socket());
         tmux.args(["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &rows, &line]);
