@@ -4,6 +4,7 @@ mod agent_tools;
 mod attach;
 mod config;
 mod demo;
+mod doctor;
 pub mod error;
 mod log;
 mod mail;
@@ -45,6 +46,7 @@ enum Command {
     Summary(summary::Args),
     Config(config::Args),
     Demo(demo::Args),
+    Doctor(doctor::Args),
     #[command(hide = true)]
     AgentTools(agent_tools::Args),
 }
@@ -55,7 +57,8 @@ pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(error::CliError::Runtime).and_then(|runtime| {
         // It would be written over the screen.
-        if !(matches!(command, Command::Top(_)) && std::io::stderr().is_terminal()) {
+        let has_screen = matches!(command, Command::Top(_) | Command::Doctor(_));
+        if !(has_screen && std::io::stderr().is_terminal()) {
             log::start();
         }
         let done = match command {
@@ -69,14 +72,19 @@ pub fn main() -> ExitCode {
             Command::Queue(args) => runtime.block_on(queue::run(args)),
             Command::Config(args) => config::run(&args),
             Command::Demo(args) => runtime.block_on(demo::run(args)),
+            Command::Doctor(args) => {
+                let code = runtime.block_on(doctor::run(args));
+                runtime.shutdown_background();
+                return code;
+            }
             Command::AgentTools(args) => runtime.block_on(agent_tools::run(args)),
         };
         // A thread that waits for stdin waits for ever.
         runtime.shutdown_background();
-        done
+        done.map(|()| ExitCode::SUCCESS)
     });
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => error.report(),
     }
 }
