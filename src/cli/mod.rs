@@ -56,9 +56,14 @@ pub fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(error::CliError::Runtime).and_then(|runtime| {
-        // It would be written over the screen.
-        let has_screen = matches!(command, Command::Top(_) | Command::Doctor(_));
-        if !(has_screen && std::io::stderr().is_terminal()) {
+        let is_silent = match command {
+            // It would be written over the screen.
+            Command::Top(_) => std::io::stderr().is_terminal(),
+            // What it would warn of is found.
+            Command::Doctor(_) => std::env::var_os("ATM_LOG").is_none(),
+            _ => false,
+        };
+        if !is_silent {
             log::start();
         }
         let done = match command {

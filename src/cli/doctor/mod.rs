@@ -87,7 +87,7 @@ fn colour() -> Colour {
     if std::io::stdout().is_terminal() && !is_plain { Colour::Seen } else { Colour::Unseen }
 }
 
-/// The settings; those that a server would not start with are found, and the rest is looked at with the defaults.
+/// The settings; those that a server would not start with are found, and the rest is looked at without the files.
 fn settings(home: &Home, cwd: &Path, file: Option<PathBuf>) -> (Loaded, Vec<Finding>) {
     let flags = ServeFlags { config: file, ..ServeFlags::default() };
     let env = |name: &str| std::env::var(name).ok();
@@ -99,7 +99,7 @@ fn settings(home: &Home, cwd: &Path, file: Option<PathBuf>) -> (Loaded, Vec<Find
             found.push(Check::Settings.ok(format!("they can be read; the team here is {}", loaded.settings.team)));
             (loaded, found)
         }
-        Err(error) => (defaults(), vec![unreadable(&error)]),
+        Err(error) => (without_files(&env), vec![unreadable(&error)]),
     }
 }
 
@@ -108,12 +108,11 @@ fn unreadable(error: &ConfigError) -> Finding {
     finding.mend("mend the file or the variable that is named; atm-agent-mcp config shows what holds")
 }
 
-/// What holds where nobody has set anything.
-fn defaults() -> Loaded {
-    let nowhere = Path::new("/nowhere");
-    let sources =
-        Sources { flags: &ServeFlags::default(), env: &|_| None, cwd: nowhere, home: &Home::at(nowhere.to_owned()) };
-    config::load(&sources).expect("the defaults can be read")
+/// What holds without files; if the variables are what is wrong, without these too.
+fn without_files(env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    let (flags, nowhere) = (ServeFlags::default(), Path::new("/nowhere"));
+    let load = |env| config::load(&Sources { flags: &flags, env, cwd: nowhere, home: &Home::at(nowhere) });
+    load(env).or_else(|_| load(&|_| None)).expect("the defaults can be read")
 }
 
 /// Everything that is looked at; what does not depend on another is looked at beside it.

@@ -129,13 +129,22 @@ fn number_in(said: &str) -> &str {
 
 /// What a program prints; the error says why it does not.
 async fn says(program: &Path, args: &[&str], environment: &Environment) -> Result<String, String> {
+    says_within(PATIENCE, program, args, environment).await
+}
+
+async fn says_within(
+    patience: Duration,
+    program: &Path,
+    args: &[&str],
+    environment: &Environment,
+) -> Result<String, String> {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| environment.lacks(name)) {
         command.env_remove(name);
     }
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await;
-    let output = output.map_err(|_| format!("it says nothing for {} s", PATIENCE.as_secs()))?;
+    let output = tokio::time::timeout(patience, command.output()).await;
+    let output = output.map_err(|_| format!("it does not end within {} s", patience.as_secs()))?;
     let output = output.map_err(|error| error.to_string())?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
@@ -164,6 +173,18 @@ mod tests {
         assert_eq!(judged(Ok("codex-cli 0.99.1")), text(Level::Error, old, UPDATE_CODEX));
         assert_eq!(judged(Ok("hello")).0, Level::Warning);
         assert_eq!(judged(Err("no")), text(Level::Error, "Codex (/c) cannot be run: no", INSTALL_CODEX));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_program_that_hangs_or_fails_is_told_as_such() {
+        let says = async |patience: u64, script: &str| {
+            let environment = Environment::default();
+            says_within(Duration::from_secs(patience), Path::new("/bin/sh"), &["-c", script], &environment).await
+        };
+        assert_eq!(says(0, "sleep 1000").await, Err("it does not end within 0 s".into()));
+        assert_eq!(says(60, "echo no >&2; exit 3").await, Err("exit status: 3 no".into()));
+        assert_eq!(says(60, "echo 1.2").await, Ok("1.2\n".into()));
     }
 
     #[test]
