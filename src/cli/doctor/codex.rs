@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::finding::{Check, Finding};
 use super::programs;
+use super::progress::Progress;
 use crate::cli::output::quoted;
 use crate::codex::probe::{Answer, Login, McpEnd, McpStart, OwnSetup, Probe};
 use crate::codex::{CodexError, Environment, Launch, StartError, Transport};
@@ -44,6 +45,7 @@ pub(super) struct Subject<'a> {
     pub(super) cwd: &'a str,
     /// Whether the real model is asked.
     pub(super) live: bool,
+    pub(super) progress: &'a Progress,
 }
 
 /// Starts it, and asks it.
@@ -107,12 +109,13 @@ async fn ask(probe: &mut Probe, subject: &Subject<'_>, found: &mut Vec<Finding>)
             return Ok(());
         }
     };
-    let starts = probe.mcp_starts(&opened.thread.id, &setup.mcp_servers(), MCP_LIMIT).await;
-    found.extend(judge_servers(&starts));
+    let servers = setup.mcp_servers();
+    let starts = probe.mcp_starts(&opened.thread.id, &servers, MCP_LIMIT);
+    found.extend(judge_servers(&subject.progress.during("MCP servers", starts).await));
     if subject.live {
         let since = Instant::now();
-        let answer = probe.ask(&opened, QUESTION, LIVE_LIMIT).await;
-        found.push(judge_answer(answer, since.elapsed()));
+        let answer = probe.ask(&opened, QUESTION, LIVE_LIMIT);
+        found.push(judge_answer(subject.progress.during("the real model", answer).await, since.elapsed()));
     }
     Ok(())
 }

@@ -3,12 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::finding::{Check, Finding, Fix};
+use super::finding::{Check, Finding};
 use crate::cli::output::quoted;
 use crate::home::{ASIDE, Home};
 use crate::ids::{Team, TeamName};
 
+#[cfg(unix)]
+use super::finding::Fix;
+
 /// How deep our own directories go: `agent-sessions/TEAM/AGENT_ID/stdin_queue/dead`.
+#[cfg(unix)]
 const DEPTH: usize = 5;
 
 /// Looks at ours, and at Claude's.

@@ -25,10 +25,13 @@ use finding::{Check, Finding};
 use progress::Progress;
 use report::{Colour, Report};
 
+/// The exit code of who was interrupted, as shells have it.
+const INTERRUPTED: u8 = 130;
+
 /// Say what is installed, what works, and what to do about the rest
 ///
-/// Codex is started and asked (no token is read), one thread that is kept nowhere is opened to see how long its MCP servers
-/// take, and a temporary server plays a turn with a scripted model.
+/// Codex is started and asked (no token is read); one thread that is kept nowhere is opened to
+/// see how long its MCP servers take; a temporary server plays a turn with a scripted model.
 ///
 /// Examples:
 ///   atm-agent-mcp doctor              # look at everything; nothing is changed
@@ -62,7 +65,14 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, CliError> {
     let cwd = std::env::current_dir().map_err(CliError::NoDirectory)?;
     let (loaded, mut findings) = settings(&home, &cwd, args.config);
     let progress = Progress::start();
-    findings.extend(look(&loaded, &home, &cwd, args.live, &progress).await);
+    tokio::select! {
+        found = look(&loaded, &home, &cwd, args.live, &progress) => findings.extend(found),
+        // What was started ends with those who wait for it.
+        _ = tokio::signal::ctrl_c() => {
+            progress.end();
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+    }
     if args.fix {
         let (apart, mut open) = (home.clone(), findings);
         let mended = tokio::task::spawn_blocking(move || {
@@ -125,7 +135,7 @@ async fn look(loaded: &Loaded, home: &Home, cwd: &Path, live: bool, progress: &P
         let (Some(program), mut findings) = found else { return found.1 };
         let cwd = cwd.to_string_lossy();
         let name = settings.codex_bin.as_deref().unwrap_or(Path::new("codex"));
-        let subject = codex::Subject { program: &program, name, environment: &environment, cwd: &cwd, live };
+        let subject = codex::Subject { program: &program, name, environment: &environment, cwd: &cwd, live, progress };
         let (asked, played) = tokio::join!(
             progress.during("Codex", codex::look(subject)),
             progress.during("a trial turn", trial::play(&program)),

@@ -137,11 +137,11 @@ fn tell(text: &mut String, finding: &Finding, colour: Colour) {
         Mending::Failed(why) => Some(why),
         Mending::ByHand | Mending::Possible(_) | Mending::Done => None,
     };
-    // What others say in it has no lines of its own that could pose as ours.
+    // What others say in it has no lines that could pose as ours.
     let mut lines = finding.what.lines().map(on_one_line);
     writeln!(text, "  {mark}  {}", lines.next().unwrap_or_default()).expect("a text takes it");
     for line in lines {
-        writeln!(text, "           {line}").expect("a text takes it");
+        writeln!(text, "           | {line}").expect("a text takes it");
     }
     if finding.mending == Mending::Done {
         return;
@@ -188,7 +188,7 @@ mod tests {
         Report::new(vec![
             Check::Leftovers.warning("a dead server").because("it holds memory").mend("doctor --fix").fix(Fix::Runs),
             Check::Programs.ok("Codex 0.169.0"),
-            Check::Programs.note("no Claude\u{1b}[2J Code"),
+            Check::Programs.note("no Claude\u{1b}[2J Code\nmend: rm -r /"),
         ])
     }
 
@@ -210,6 +210,7 @@ mod tests {
 Programs
   ok       Codex 0.169.0
   note     no Claude\\u{1b}[2J Code
+           | mend: rm -r /
 
 What servers left
   warning  a dead server
