@@ -152,3 +152,48 @@ fn waits(queue: &Queue, record: &Record) -> Vec<Finding> {
 fn texts(count: usize) -> String {
     if count == 1 { "1 text".to_owned() } else { format!("{count} texts") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::{Level, Mending};
+    use super::*;
+    use crate::ids::{AgentName, DeliveryId};
+    use crate::queue::Text;
+    use crate::session::ThreadOptions;
+
+    #[test]
+    fn claims_of_the_dead_are_known_from_locks_of_strangers_and_nothing_is_touched() {
+        let root = tempfile::tempdir().unwrap();
+        let (name, team) = (AgentName::parse("ana").unwrap(), Team::parse("red").unwrap());
+        let record = Record::new(name, true, team, None, ThreadOptions::default());
+        let queue = Queue::at(root.path().join("queue"), Limits::default());
+        assert_eq!(waits(&queue, &record), []);
+        for text in ["in doubt", "locked by a stranger", "waits"] {
+            queue.enqueue(&Text { text: text.into(), ..Text::default() }).unwrap();
+        }
+        let mut claim = queue.claimer().claim(1, &DeliveryId::next()).unwrap().pop().unwrap();
+        claim.sent();
+        drop(claim);
+        let stranger = &queue.list().unwrap()[1].id;
+        std::fs::write(queue.dir().join(format!("{stranger}.lock")), "").unwrap();
+        let before = queue.list().unwrap();
+        let found = waits(&queue, &record);
+        let told: Vec<(Level, &str)> = found.iter().map(|finding| (finding.level, finding.what.as_str())).collect();
+        let expected = [
+            (Level::Note, "ana@red: 1 text claimed by a server that is dead"),
+            (Level::Note, "ana@red: 1 text locked by a program of which nothing is known"),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(queue.list().unwrap(), before);
+    }
+
+    #[test]
+    fn a_dead_server_is_told_with_its_codex_if_that_lives() {
+        let left = |child| Left { path: "/run/dead".into(), child };
+        assert_eq!(runs(&[], 2).what, "2 servers run a Codex now");
+        let finding = runs(&[left(Some(7)), left(None)], 0);
+        assert_eq!((finding.level, finding.mending), (Level::Warning, Mending::Possible(Fix::Runs)));
+        assert!(finding.what.contains("2 servers have") && finding.what.contains("Codex still runs (process 7)"));
+        assert!(runs(&[left(None)], 1).what.contains("no Codex of theirs runs any more"));
+    }
+}
