@@ -43,33 +43,45 @@ impl Home {
         &self.root
     }
 
-    fn atm(&self) -> PathBuf {
+    /// Everything that we keep for this user: `.config/atm`.
+    pub fn own_dir(&self) -> PathBuf {
         self.root.join(".config").join("atm")
+    }
+
+    /// What is kept of all teams: `.config/atm/agent-sessions`.
+    pub fn sessions_dir(&self) -> PathBuf {
+        self.own_dir().join("agent-sessions")
+    }
+
+    /// Where Claude Code keeps what its user has registered: beside its directory, or in one that was moved (2.1.330).
+    pub fn claude_settings(&self) -> PathBuf {
+        let is_moved = self.claude != self.root.join(".claude");
+        if is_moved { &self.claude } else { &self.root }.join(".claude.json")
     }
 
     /// The user's settings: `.config/atm/config.toml`.
     pub fn config_file(&self) -> PathBuf {
-        self.atm().join("config.toml")
+        self.own_dir().join("config.toml")
     }
 
     /// One directory for each running server: `.config/atm/run`.
     pub fn run_dir(&self) -> PathBuf {
-        self.atm().join("run")
+        self.own_dir().join("run")
     }
 
     /// The program's own events: `.config/atm/events.jsonl`.
     pub fn events_file(&self) -> PathBuf {
-        self.atm().join("events.jsonl")
+        self.own_dir().join("events.jsonl")
     }
 
     /// What is kept of one team: `.config/atm/agent-sessions/{team}`.
     pub fn team(&self, team: &Team) -> TeamDir {
-        TeamDir { root: self.atm().join("agent-sessions").join(team.as_str()) }
+        TeamDir { root: self.sessions_dir().join(team.as_str()) }
     }
 
     /// The teams of which something is kept, by name.
     pub fn teams(&self) -> Vec<Team> {
-        let entries = std::fs::read_dir(self.atm().join("agent-sessions")).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(self.sessions_dir()).into_iter().flatten().flatten();
         let mut teams: Vec<Team> = entries.filter_map(|entry| Team::parse(entry.file_name().to_str()?).ok()).collect();
         teams.sort();
         teams
@@ -83,7 +95,7 @@ impl Home {
 
     /// What an agent of ours has read and no longer has in its inbox: `agent-sessions/{team}/mail/{name}.jsonl`.
     pub fn mail_archive(&self, team: &TeamName, name: &AgentName) -> PathBuf {
-        let kept = TeamDir { root: self.atm().join("agent-sessions").join(team.config_dir()) };
+        let kept = TeamDir { root: self.sessions_dir().join(team.config_dir()) };
         kept.mail_dir().join(format!("{name}.jsonl"))
     }
 }
@@ -280,6 +292,13 @@ mod tests {
         assert_eq!(config(None, None), Path::new("/home/u/.claude/teams/my-team/config.json"));
         assert_eq!(config(None, Some("/c")), Path::new("/c/teams/my-team/config.json"));
         assert_eq!(config(Some("/a"), Some("/c")), Path::new("/a/.claude/teams/my-team/config.json"));
+        let settings = |claude: Option<&str>| {
+            Home::from(None, claude.map(Into::into), Some("/home/u".into())).unwrap().claude_settings()
+        };
+        assert_eq!(
+            [settings(None), settings(Some("/c"))],
+            ["/home/u/.claude.json", "/c/.claude.json"].map(PathBuf::from)
+        );
         let inbox = Home::at("/h").claude_team(&team).inbox(&MemberName::parse("a.b").unwrap());
         assert_eq!(inbox, Path::new("/h/.claude/teams/my_Team/inboxes/a-b.json"));
     }

@@ -34,6 +34,8 @@ struct Script {
     noise: Vec<String>,
     /// Methods that get an error, with its message.
     refuses: HashMap<String, String>,
+    /// What these methods answer.
+    answers: HashMap<String, Value>,
     /// Methods that get no answer and do nothing.
     ignores: Vec<String>,
     /// Whether SIGTERM does nothing.
@@ -96,6 +98,15 @@ async fn main() {
     let path = std::env::var("FAKE_CODEX_SCRIPT").expect("FAKE_CODEX_SCRIPT names the script");
     let script: Script = serde_json::from_slice(&std::fs::read(path).expect("the script")).expect("a script");
     let args: Vec<String> = std::env::args().skip(1).collect();
+    let version = script.version.as_deref().unwrap_or("0.169.0");
+    let alone = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--version"] => Some(format!("codex-cli {version}")),
+        ["resume", "--help"] => Some("  --remote <ADDR>".to_owned()),
+        _ => None,
+    };
+    if let Some(said) = alone {
+        return std::io::Write::write_all(&mut std::io::stdout(), format!("{said}\n").as_bytes()).expect("a reader");
+    }
     if script.without_listen && args.iter().any(|arg| arg == "--listen") {
         eprintln!("error: unexpected argument '--listen' found\n\nUsage: codex app-server [OPTIONS]");
         exit(2);
@@ -153,9 +164,10 @@ impl Fake {
         for noise in &self.script.noise {
             self.text(noise.clone());
         }
-        let answer = match self.script.refuses.get(method) {
-            Some(refusal) => Err(refusal.clone()),
-            None => self.answer(method, &message["params"]),
+        let answer = match (self.script.refuses.get(method), self.script.answers.get(method)) {
+            (Some(refusal), _) => Err(refusal.clone()),
+            (None, Some(answer)) => Ok(answer.clone()),
+            (None, None) => self.answer(method, &message["params"]),
         };
         self.send(&match answer {
             Ok(result) => json!({ "id": message["id"], "result": result }),
@@ -178,6 +190,7 @@ impl Fake {
                 let version = self.script.version.as_deref().unwrap_or("0.169.0");
                 Ok(json!({ "userAgent": format!("fake/{version} (a test) fake") }))
             }
+            "thread/start" if params["dynamicTools"].is_number() => Err("expected a sequence".into()),
             "thread/start" => Ok(
                 json!({ "thread": { "id": uuid::Uuid::now_v7() }, "model": params["model"].as_str().unwrap_or("m") }),
             ),

@@ -4,6 +4,7 @@ mod agent_tools;
 mod attach;
 mod config;
 mod demo;
+mod doctor;
 pub mod error;
 mod log;
 mod mail;
@@ -45,6 +46,7 @@ enum Command {
     Summary(summary::Args),
     Config(config::Args),
     Demo(demo::Args),
+    Doctor(doctor::Args),
     #[command(hide = true)]
     AgentTools(agent_tools::Args),
 }
@@ -59,8 +61,14 @@ pub fn main() -> ExitCode {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(FILE_THREADS).build();
     let done = runtime.map_err(error::CliError::Runtime).and_then(|runtime| {
-        // It would be written over the screen.
-        if !(matches!(command, Command::Top(_)) && std::io::stderr().is_terminal()) {
+        let is_silent = match command {
+            // It would be written over the screen.
+            Command::Top(_) => std::io::stderr().is_terminal(),
+            // What it would warn of is found.
+            Command::Doctor(_) => std::env::var_os("ATM_LOG").is_none(),
+            _ => false,
+        };
+        if !is_silent {
             log::start();
         }
         let done = match command {
@@ -74,14 +82,19 @@ pub fn main() -> ExitCode {
             Command::Queue(args) => runtime.block_on(queue::run(args)),
             Command::Config(args) => config::run(&args),
             Command::Demo(args) => runtime.block_on(demo::run(args)),
+            Command::Doctor(args) => {
+                let code = runtime.block_on(doctor::run(args));
+                runtime.shutdown_background();
+                return code;
+            }
             Command::AgentTools(args) => runtime.block_on(agent_tools::run(args)),
         };
         // A thread that waits for stdin waits for ever.
         runtime.shutdown_background();
-        done
+        done.map(|()| ExitCode::SUCCESS)
     });
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => error.report(),
     }
 }

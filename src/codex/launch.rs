@@ -35,42 +35,23 @@ struct Open {
     socket: Option<PathBuf>,
 }
 
+/// One that has said hello, and has no keeper yet.
+pub(super) struct Begun {
+    pub(super) process: Process,
+    pub(super) run: RunDir,
+    pub(super) peer: Peer,
+    pub(super) incoming: Receiver<Incoming>,
+    pub(super) tasks: JoinSet<()>,
+    pub(super) info: ServerInfo,
+    /// Where its settings and threads are, if it tells.
+    pub(super) codex_home: Option<PathBuf>,
+}
+
 /// Starts one, and leaves it with its keeper.
 pub(super) async fn launch(launch: Launch, stop: watch::Receiver<bool>, keeper: Keeper) -> Result<Client, StartError> {
-    let program = program::find(launch.program.as_deref())?;
-    let home = launch.home.clone();
-    let until = Instant::now() + launch.deadline;
-    let no_directory = |source| StartError::NoDirectory { path: launch.home.run_dir(), source };
-    let locked = |_| no_directory(std::io::Error::other("another process holds sweep.lock in it; which?"));
-    let made = tokio::time::timeout_at(until, tokio::task::spawn_blocking(move || RunDir::create(&home))).await;
-    let run = made.map_err(locked)?.map_err(|e| no_directory(e.into()))?.map_err(no_directory)?;
-    let Open { mut process, connection, transport, socket } = open(&program, &run, until, &launch).await?;
-
-    let mut tasks = JoinSet::new();
-    let (peer, incoming) = Peer::start(connection, &mut tasks);
-    let version = match handshake(&peer, launch.pieces, until).await {
-        Ok(user_agent) => user_agent,
-        Err(CallError::TimedOut { .. }) => return Err(silent(&program, &launch, process).await),
-        Err(CallError::Closed) => {
-            let how = after_closing(&mut process).await;
-            process.end().await;
-            return Err(StartError::Died { program, how });
-        }
-        Err(CallError::Refused(error)) => {
-            let how = process.last_words().after(&format!("it refused to be initialized: {error}"));
-            process.end().await;
-            return Err(StartError::Died { program, how });
-        }
-    };
-    if let Some(version) = Version::in_user_agent(&version).filter(|version| *version < OLDEST) {
-        process.end().await;
-        return Err(StartError::TooOld { program, version });
-    }
-    peer.notify(method::INITIALIZED);
-    let version = Version::in_user_agent(&version).map_or(version, |v| v.to_string());
+    let Begun { process, run, peer, incoming, mut tasks, info, codex_home: _ } = begin(&launch).await?;
+    let ServerInfo { program, version, transport, .. } = &info;
     tracing::info!(program = %program.display(), version, ?transport, "Codex runs");
-
-    let info = ServerInfo { program, version, transport, socket, pid: process.pid() };
     let (client, tell_gone) = client(&peer, info);
     let threads = client.threads.clone();
     let keeping = tokio::spawn(async move {
@@ -84,13 +65,51 @@ pub(super) async fn launch(launch: Launch, stop: watch::Receiver<bool>, keeper: 
     Ok(client)
 }
 
+/// Starts one; whoever asks for it owns it.
+pub(super) async fn begin(launch: &Launch) -> Result<Begun, StartError> {
+    let program = program::find(launch.program.as_deref())?;
+    let home = launch.home.clone();
+    let until = Instant::now() + launch.deadline;
+    let no_directory = |source| StartError::NoDirectory { path: launch.home.run_dir(), source };
+    let locked = |_| no_directory(std::io::Error::other("another process holds sweep.lock in it; which?"));
+    let made = tokio::time::timeout_at(until, tokio::task::spawn_blocking(move || RunDir::create(&home))).await;
+    let run = made.map_err(locked)?.map_err(|e| no_directory(e.into()))?.map_err(no_directory)?;
+    let Open { mut process, connection, transport, socket } = open(&program, &run, until, launch).await?;
+
+    let mut tasks = JoinSet::new();
+    let (peer, incoming) = Peer::start(connection, &mut tasks);
+    let hello = match handshake(&peer, launch.pieces, until).await {
+        Ok(hello) => hello,
+        Err(CallError::TimedOut { .. }) => return Err(silent(&program, launch, process).await),
+        Err(CallError::Closed) => {
+            let how = after_closing(&mut process).await;
+            process.end().await;
+            return Err(StartError::Died { program, how });
+        }
+        Err(CallError::Refused(error)) => {
+            let how = process.last_words().after(&format!("it refused to be initialized: {error}"));
+            process.end().await;
+            return Err(StartError::Died { program, how });
+        }
+    };
+    let wire::Initialized { user_agent, codex_home } = hello;
+    if let Some(version) = Version::in_user_agent(&user_agent).filter(|version| *version < OLDEST) {
+        process.end().await;
+        return Err(StartError::TooOld { program, version });
+    }
+    peer.notify(method::INITIALIZED);
+    let version = Version::in_user_agent(&user_agent).map_or(user_agent, |v| v.to_string());
+    let info = ServerInfo { program, version, transport, socket, pid: process.pid() };
+    Ok(Begun { process, run, peer, incoming, tasks, info, codex_home })
+}
+
 /// Speaks with an app-server that somebody else runs, until its connection ends.
 pub(super) async fn join(connection: Connection, pieces: bool) -> Result<Client, StartError> {
     let mut tasks = JoinSet::new();
     let (peer, incoming) = Peer::start(connection, &mut tasks);
     let program = PathBuf::from("(joined)");
     let refused = |error: CallError| StartError::Died { program: program.clone(), how: error.to_string() };
-    let version = handshake(&peer, pieces, Instant::now() + JOIN_DEADLINE).await.map_err(refused)?;
+    let version = handshake(&peer, pieces, Instant::now() + JOIN_DEADLINE).await.map_err(refused)?.user_agent;
     peer.notify(method::INITIALIZED);
     let info = ServerInfo { program, version, transport: Transport::Pipes, socket: None, pid: 0 };
     let (client, tell_gone) = client(&peer, info);
@@ -111,7 +130,7 @@ pub(super) async fn visit(
     tasks: &mut JoinSet<()>,
 ) -> Result<(Client, Receiver<Incoming>), CallError> {
     let (peer, incoming) = Peer::start(connection, tasks);
-    let version = handshake(&peer, false, Instant::now() + JOIN_DEADLINE).await?;
+    let version = handshake(&peer, false, Instant::now() + JOIN_DEADLINE).await?.user_agent;
     peer.notify(method::INITIALIZED);
     let program = PathBuf::from("(visited)");
     let info = ServerInfo { program, version, transport: Transport::Socket, socket: None, pid: 0 };
@@ -154,7 +173,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     stop.wait_for(|stop| *stop).await.ok();
 }
 
-async fn handshake(peer: &Peer, pieces: bool, until: Instant) -> Result<String, CallError> {
+async fn handshake(peer: &Peer, pieces: bool, until: Instant) -> Result<wire::Initialized, CallError> {
     let unwanted = wire::OPTED_OUT.into_iter().filter(|method| !pieces || *method != wire::PIECES);
     let hello = wire::Initialize {
         client_info: wire::ClientInfo {
@@ -166,8 +185,7 @@ async fn handshake(peer: &Peer, pieces: bool, until: Instant) -> Result<String, 
     };
     let left = until.saturating_duration_since(Instant::now());
     let answer = peer.call(method::INITIALIZE, &hello, left).end().await?;
-    let initialized = serde_json::from_str::<wire::Initialized>(answer.get());
-    Ok(initialized.map(|answer| answer.user_agent).unwrap_or_default())
+    Ok(serde_json::from_str(answer.get()).unwrap_or_default())
 }
 
 async fn silent(program: &Path, launch: &Launch, process: Process) -> StartError {

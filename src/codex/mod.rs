@@ -14,6 +14,7 @@ pub mod guest;
 mod item;
 mod launch;
 mod notes;
+pub mod probe;
 pub mod process;
 pub mod program;
 pub mod run_dir;

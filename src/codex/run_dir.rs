@@ -109,6 +109,39 @@ pub fn sweep(home: &Home) {
     }
 }
 
+/// What a dead server left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Its directory.
+    pub path: PathBuf,
+    /// Its child, if that still runs.
+    pub child: Option<u32>,
+}
+
+/// What [`sweep`] would end and remove, and how many servers are alive. Nothing is touched.
+pub fn look(home: &Home) -> (Vec<Left>, usize) {
+    let (mut left, mut living) = (Vec::new(), 0);
+    for entry in fs::read_dir(home.run_dir()).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Ok(owner) = OpenOptions::new().write(true).open(path.join("owner.lock")) else { continue };
+        match owner.try_lock_shared() {
+            Ok(()) => {
+                let id = entry.file_name().to_string_lossy().into_owned();
+                let child = child_of(&path).filter(|pid| is_marked(*pid, &id));
+                left.push(Left { path, child });
+            }
+            Err(_) => living += 1,
+        }
+    }
+    left.sort_by(|a, b| a.path.cmp(&b.path));
+    (left, living)
+}
+
+fn child_of(dir: &Path) -> Option<u32> {
+    let note = fs::read(dir.join("child.json")).ok()?;
+    serde_json::from_slice::<ChildNote>(&note).ok().map(|note| note.pid)
+}
+
 fn locked(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
@@ -127,8 +160,7 @@ fn sweep_all(all: &Path) {
             continue;
         }
         let id = entry.file_name();
-        let note = fs::read(dir.join("child.json")).ok();
-        if let Some(ChildNote { pid, .. }) = note.and_then(|text| serde_json::from_slice(&text).ok())
+        if let Some(pid) = child_of(&dir)
             && end_if_marked(pid, &id.to_string_lossy())
         {
             tracing::info!(pid, "ended an app-server that had outlived its server");
@@ -211,6 +243,12 @@ fn end_if_marked(_: u32, _: &str) -> bool {
     false
 }
 
+/// The same.
+#[cfg(windows)]
+fn is_marked(_: u32, _: &str) -> bool {
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +262,7 @@ mod tests {
         let path = gone.path.clone();
         drop(gone);
         assert!(!path.exists());
+        assert_eq!(look(&home), (Vec::new(), 1));
         sweep(&home);
         assert!(living.path.exists());
     }
@@ -247,6 +286,9 @@ mod tests {
         left("aaa", ours.id());
         left("bbb", stranger.id());
         fs::write(home.run_dir().join(SWEEP_LOCK), "").unwrap();
+        let (seen, living) = look(&home);
+        let children: Vec<_> = seen.into_iter().map(|left| left.child).collect();
+        assert_eq!((children, living), (vec![Some(ours.id()), None], 0));
         sweep(&home);
         assert_eq!(ours.wait().unwrap().signal(), Some(9));
         assert!(stranger.try_wait().unwrap().is_none());

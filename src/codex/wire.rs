@@ -15,6 +15,7 @@ use crate::policy::{ApprovalPolicy, Sandbox};
 pub(super) mod method {
     pub(in crate::codex) const INITIALIZE: &str = "initialize";
     pub(in crate::codex) const INITIALIZED: &str = "initialized";
+    pub(in crate::codex) const ACCOUNT_READ: &str = "account/read";
     pub(in crate::codex) const CONFIG_READ: &str = "config/read";
     pub(in crate::codex) const THREAD_START: &str = "thread/start";
     pub(in crate::codex) const THREAD_RESUME: &str = "thread/resume";
@@ -70,10 +71,11 @@ pub(super) struct Capabilities {
     pub(super) opt_out_notification_methods: Vec<&'static str>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct Initialized {
     pub(super) user_agent: String,
+    pub(super) codex_home: Option<std::path::PathBuf>,
 }
 
 /// What a thread is opened with, at its start and again at each resume (0.169.0 brings `workspace-write` back as

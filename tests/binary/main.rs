@@ -4,6 +4,8 @@ mod access;
 mod agents;
 #[cfg(unix)]
 mod attach;
+#[cfg(unix)]
+mod doctor;
 mod ends;
 mod flags;
 mod flood;

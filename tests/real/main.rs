@@ -32,6 +32,7 @@ mod close;
 mod commands;
 mod context;
 mod crash;
+mod doctor;
 mod documents;
 mod environment;
 mod events;

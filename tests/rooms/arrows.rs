@@ -37,7 +37,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
 ];
 
 /// Files that hold rules only: no runtime, no clock, no IO.
-const PURE: [&str; 19] = [
+const PURE: [&str; 21] = [
     "session/state.rs",
     "session/rules.rs",
     "session/rules/deliveries.rs",
@@ -57,6 +57,8 @@ const PURE: [&str; 19] = [
     "top/model.rs",
     "top/update.rs",
     "top/view.rs",
+    "cli/doctor/finding.rs",
+    "cli/doctor/report.rs",
 ];
 
 fn source() -> PathBuf {

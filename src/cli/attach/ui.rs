@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::error::AttachFailure;
+use crate::cli::output::quoted;
 use crate::codex::Environment;
 use crate::codex::guest::{Guest, GuestError};
 use crate::codex::program::{self, UI_LEAVES_TOOLS, Version};
@@ -102,27 +103,4 @@ impl<'a> Ui<'a> {
 pub(super) async fn is_listening(agent: &AgentName, socket: &Path) -> Result<(), AttachFailure> {
     let no_codex = |source: GuestError| AttachFailure::NoCodex { agent: agent.clone(), source };
     Guest::at(socket).await.map(drop).map_err(no_codex)
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.into_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
-        assert_eq!(quoted(Path::new("/opt/codex-0.1/codex")), "/opt/codex-0.1/codex");
-        assert_eq!(quoted(Path::new("/my dir/it's")), r"'/my dir/it'\''s'");
-        assert_eq!(quoted(Path::new("")), "''");
-    }
 }

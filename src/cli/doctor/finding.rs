@@ -1,0 +1,132 @@
+//! What a check has found: what, why it matters, what mends it.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::ids::Team;
+
+/// How much it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Level {
+    /// As it should be.
+    Ok,
+    /// Good to know; nothing is to be done.
+    Note,
+    /// Agents work, but something is to be looked at.
+    Warning,
+    /// Agents cannot work.
+    Error,
+}
+
+/// Which check found it, in the order of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Check {
+    Programs,
+    Settings,
+    Codex,
+    Login,
+    McpServers,
+    Directories,
+    Leftovers,
+    Registration,
+    Trial,
+    Live,
+}
+
+impl Check {
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Check::Programs => "Programs",
+            Check::Settings => "Settings",
+            Check::Codex => "Codex",
+            Check::Login => "Login",
+            Check::McpServers => "MCP servers of Codex",
+            Check::Directories => "Directories",
+            Check::Leftovers => "What servers left",
+            Check::Registration => "Registration in Claude Code",
+            Check::Trial => "A trial turn with the scripted model",
+            Check::Live => "A trial turn with the real model",
+        }
+    }
+}
+
+/// What `--fix` does: nothing that the next start of a server would not do, and the modes of our own directories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fix {
+    /// These directories become the user's alone.
+    Private(Vec<PathBuf>),
+    /// What dead servers left is ended and removed.
+    Runs,
+    /// Agents that nobody runs are taken out of the roster of their team.
+    Members(Team),
+}
+
+/// Who mends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mending {
+    /// Nobody but the user.
+    ByHand,
+    /// `--fix` can.
+    Possible(Fix),
+    /// `--fix` has.
+    Done,
+    /// `--fix` could not, for this reason.
+    Failed(String),
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) check: Check,
+    pub(super) level: Level,
+    pub(super) what: String,
+    /// Why it matters.
+    pub(super) why: Option<String>,
+    /// The command that mends it, or what to do.
+    pub(super) mend: Option<String>,
+    pub(super) mending: Mending,
+}
+
+impl Check {
+    pub(super) fn ok(self, what: impl Into<String>) -> Finding {
+        self.finds(Level::Ok, what)
+    }
+
+    pub(super) fn note(self, what: impl Into<String>) -> Finding {
+        self.finds(Level::Note, what)
+    }
+
+    pub(super) fn warning(self, what: impl Into<String>) -> Finding {
+        self.finds(Level::Warning, what)
+    }
+
+    pub(super) fn error(self, what: impl Into<String>) -> Finding {
+        self.finds(Level::Error, what)
+    }
+
+    fn finds(self, level: Level, what: impl Into<String>) -> Finding {
+        Finding { check: self, level, what: what.into(), why: None, mend: None, mending: Mending::ByHand }
+    }
+}
+
+impl Finding {
+    pub(super) fn because(self, why: impl Into<String>) -> Finding {
+        Finding { why: Some(why.into()), ..self }
+    }
+
+    pub(super) fn mend(self, mend: impl Into<String>) -> Finding {
+        Finding { mend: Some(mend.into()), ..self }
+    }
+
+    pub(super) fn fix(self, fix: Fix) -> Finding {
+        Finding { mending: Mending::Possible(fix), ..self }
+    }
+
+    /// How much it matters now: what was mended does not.
+    pub(super) fn stands(&self) -> Level {
+        if self.mending == Mending::Done { Level::Ok } else { self.level }
+    }
+}

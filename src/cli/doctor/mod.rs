@@ -1,0 +1,169 @@
+//! `doctor`: what is installed, what works, and what to do about the rest.
+
+mod codex;
+mod directories;
+mod finding;
+mod leftovers;
+mod mend;
+mod programs;
+mod progress;
+mod registration;
+mod report;
+mod trial;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::error::CliError;
+use super::output;
+use crate::codex::Environment;
+use crate::config::{self, ConfigError, Loaded, ServeFlags, Sources};
+use crate::home::Home;
+use crate::ids::Team;
+use finding::{Check, Finding};
+use progress::Progress;
+use report::{Colour, Report};
+
+/// The exit code of who was interrupted, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// Say what is installed, what works, and what to do about the rest
+///
+/// Codex is started and asked (no token is read); one thread that is kept nowhere is opened to
+/// see how long its MCP servers take; a temporary server plays a turn with a scripted model.
+///
+/// Examples:
+///   atm-agent-mcp doctor              # look at everything; nothing is changed
+///   atm-agent-mcp doctor --fix        # clear up after dead servers, make our directories private
+///   atm-agent-mcp doctor --live       # also ask the real model for one word
+///   atm-agent-mcp doctor --json       # for programs
+///
+/// Exit code: 0 all is well, 1 something is to be looked at, 2 agents cannot work.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// Mend what is safe to mend: what the next server would do anyway, and the modes of our own directories
+    #[arg(long)]
+    fix: bool,
+
+    /// Ask the real model for one word, with your own account
+    #[arg(long)]
+    live: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    /// A settings file that goes before those of the repository and of the user
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: Args) -> Result<ExitCode, CliError> {
+    let home = Home::find().ok_or(CliError::NoHome)?;
+    let cwd = std::env::current_dir().map_err(CliError::NoDirectory)?;
+    let (loaded, mut findings) = settings(&home, &cwd, args.config);
+    let progress = Progress::start();
+    tokio::select! {
+        found = look(&loaded, &home, &cwd, args.live, &progress) => findings.extend(found),
+        // What was started ends with those who wait for it.
+        _ = tokio::signal::ctrl_c() => {
+            progress.end();
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+    }
+    if args.fix {
+        let (apart, mut open) = (home.clone(), findings);
+        let mended = tokio::task::spawn_blocking(move || {
+            mend::mend(&mut open, &apart);
+            open
+        });
+        findings = progress.during("mending", mended).await.map_err(|error| CliError::Runtime(error.into()))?;
+    }
+    progress.end();
+    let report = Report::new(findings);
+    match args.json {
+        true => output::json(&report.json())?,
+        false => output::text(&report.text(colour()))?,
+    }
+    Ok(ExitCode::from(report.code()))
+}
+
+fn colour() -> Colour {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_plain =
+        is_set("NO_COLOR") || is_set("ATM_NO_COLOR") || std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+    if std::io::stdout().is_terminal() && !is_plain { Colour::Seen } else { Colour::Unseen }
+}
+
+/// The settings; those that a server would not start with are found, and the rest is looked at without the files.
+fn settings(home: &Home, cwd: &Path, file: Option<PathBuf>) -> (Loaded, Vec<Finding>) {
+    let flags = ServeFlags { config: file, ..ServeFlags::default() };
+    let env = |name: &str| std::env::var(name).ok();
+    match config::load(&Sources { flags: &flags, env: &env, cwd, home }) {
+        Ok(loaded) => {
+            let warned = loaded.warnings.iter().map(|warning| Check::Settings.warning(warning.to_string()));
+            let warned = warned.map(|finding| finding.because("it does not do what its writer may think"));
+            let mut found: Vec<Finding> = warned.map(|finding| finding.mend("atm-agent-mcp config")).collect();
+            found.push(Check::Settings.ok(format!("they can be read; the team here is {}", loaded.settings.team)));
+            (loaded, found)
+        }
+        Err(error) => (without_files(&env), vec![unreadable(&error)]),
+    }
+}
+
+fn unreadable(error: &ConfigError) -> Finding {
+    let finding = Check::Settings.error(error.to_string()).because("no server starts with such settings");
+    finding.mend("mend the file or the variable that is named; atm-agent-mcp config shows what holds")
+}
+
+/// What holds without files; if the variables are what is wrong, without these too.
+fn without_files(env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    let (flags, nowhere) = (ServeFlags::default(), Path::new("/nowhere"));
+    let load = |env| config::load(&Sources { flags: &flags, env, cwd: nowhere, home: &Home::at(nowhere) });
+    load(env).or_else(|_| load(&|_| None)).expect("the defaults can be read")
+}
+
+/// Everything that is looked at; what does not depend on another is looked at beside it.
+async fn look(loaded: &Loaded, home: &Home, cwd: &Path, live: bool, progress: &Progress) -> Vec<Finding> {
+    let settings = &loaded.settings;
+    let environment = Environment::without(settings.env_remove.clone());
+    let files = on_the_disk(home.clone(), cwd.to_owned(), settings.team.clone());
+    let codex = async {
+        let found = progress.during("versions", programs::codex(settings.codex_bin.as_deref(), &environment)).await;
+        let (Some(program), mut findings) = found else { return found.1 };
+        let cwd = cwd.to_string_lossy();
+        let name = settings.codex_bin.as_deref().unwrap_or(Path::new("codex"));
+        let subject = codex::Subject { program: &program, name, environment: &environment, cwd: &cwd, live, progress };
+        let (asked, played) = tokio::join!(
+            progress.during("Codex", codex::look(subject)),
+            progress.during("a trial turn", trial::play(&program)),
+        );
+        findings.extend(asked.into_iter().chain(played));
+        findings
+    };
+    let (others, codex, files) = tokio::join!(
+        progress.during("programs", programs::others(&environment)),
+        codex,
+        progress.during("files", files),
+    );
+    let mut findings = programs::own();
+    findings.extend(codex);
+    findings.extend(others);
+    findings.extend(files);
+    findings
+}
+
+async fn on_the_disk(home: Home, cwd: PathBuf, team: Team) -> Vec<Finding> {
+    let looked = tokio::task::spawn_blocking(move || {
+        let mut found = directories::look(&home, &team);
+        found.extend(leftovers::look(&home));
+        found.extend(registration::look(&home, &cwd));
+        found
+    });
+    match looked.await {
+        Ok(found) => found,
+        Err(error) => vec![Check::Directories.error(format!("the files could not be looked at: {error}"))],
+    }
+}
