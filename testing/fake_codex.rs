@@ -190,6 +190,8 @@ impl Fake {
                 let version = self.script.version.as_deref().unwrap_or("0.169.0");
                 Ok(json!({ "userAgent": format!("fake/{version} (a test) fake") }))
             }
+            // Its user trusts every directory.
+            "config/read" => Ok(json!({ "config": { "projects": { "/": { "trust_level": "trusted" } } } })),
             "thread/start" if params["dynamicTools"].is_number() => Err("expected a sequence".into()),
             "thread/start" => Ok(
                 json!({ "thread": { "id": uuid::Uuid::now_v7() }, "model": params["model"].as_str().unwrap_or("m") }),

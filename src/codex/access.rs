@@ -1,21 +1,28 @@
-//! Full access: what asks for it, and whether the user's own Codex gives it.
+//! Full access: what asks for it, and whether the user's own Codex gives it. And what keeps others from giving it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::wire::{ThreadOpened, ThreadOptions};
-use crate::policy::Sandbox;
+use crate::policy::{ApprovalPolicy, Sandbox};
 
 /// Codex's settings that can take an agent's sandbox away, as `config` of a thread may set them, and the values of each that
 /// do not (0.144.6 and 0.169.0). `projects` can have the file `.codex/config.toml` of a repository do it.
-const SETTINGS: [(&str, &[&str]); 4] = [
+const SETTINGS: [(&str, &[&str]); 5] = [
     ("sandbox_mode", &["read-only", "workspace-write"]),
     ("default_permissions", &[":read-only", ":workspace"]),
     ("permissions", &[]),
-    ("projects", &[]),
+    (PROJECTS, &[]),
+    (REVIEWER, &["user"]),
 ];
+
+/// Which directories Codex trusts.
+const PROJECTS: &str = "projects";
+/// Who decides on what Codex asks: `auto_review` is a model of its own, which can let a command out of the sandbox.
+const REVIEWER: &str = "approvals_reviewer";
 
 /// What in these options can give an agent full access, if anything does.
 pub fn asked_for(options: &ThreadOptions) -> Option<String> {
@@ -23,13 +30,17 @@ pub fn asked_for(options: &ThreadOptions) -> Option<String> {
         return Some(format!("sandbox {}", Sandbox::DangerFullAccess));
     }
     let asks = |(key, value): &(&String, &Value)| {
-        let setting = key.split('.').next().unwrap_or(key);
         SETTINGS.iter().any(|(name, harmless)| {
             let is_harmless = key == name && value.as_str().is_some_and(|value| harmless.contains(&value));
-            setting.trim() == *name && !is_harmless
+            is_of(key, name) && !is_harmless
         })
     };
     options.config.iter().find(asks).map(|(key, _)| format!("config {key:?}"))
+}
+
+/// Whether a key, which may be dotted, is of this setting.
+fn is_of(key: &str, setting: &str) -> bool {
+    key.split('.').next().unwrap_or(key).trim() == setting
 }
 
 impl ThreadOpened {
@@ -56,7 +67,7 @@ pub(super) struct ConfigRead<'a> {
 /// Codex's own settings where an agent works, and where they come from.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct OwnConfig {
+pub struct OwnConfig {
     config: OwnValues,
     origins: BTreeMap<String, Origin>,
 }
@@ -66,6 +77,8 @@ pub(super) struct OwnConfig {
 struct OwnValues {
     sandbox_mode: Option<String>,
     default_permissions: Option<String>,
+    approval_policy: Option<Value>,
+    projects: Option<BTreeMap<String, Value>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,8 +93,8 @@ struct Layer {
 }
 
 impl OwnConfig {
-    /// Whether they give full access, and no file of a repository has a hand in it.
-    pub(super) fn gives_full_access(&self) -> bool {
+    /// Whether they are the user's own and give full access: no file of a repository has a hand in it.
+    pub fn gives_full_access(&self) -> bool {
         let [(_, modes), (_, profiles), ..] = SETTINGS;
         let beyond = |value: &Option<String>, harmless: &[&str]| {
             value.as_deref().is_some_and(|value| !harmless.contains(&value))
@@ -90,12 +103,38 @@ impl OwnConfig {
         let matters = |key: &str| SETTINGS.iter().any(|(name, _)| key.split('.').next() == Some(name));
         gives && !self.origins.iter().any(|(key, origin)| matters(key) && origin.name.kind == "project")
     }
+
+    /// Adds to the options of a thread what leaves trust and decisions to people. By itself Codex trusts a directory for good
+    /// once a thread with `workspace-write` is started there, and then the directory's own `.codex` can let commands out of
+    /// the sandbox (0.144.6 and 0.169.0).
+    pub fn leave_to_people(&self, cwd: &Path, options: &mut ThreadOptions) {
+        let says = |options: &ThreadOptions, setting| options.config.keys().any(|key| is_of(key, setting));
+        if !says(options, PROJECTS) && !self.knows(cwd) {
+            let untrusted = json!({ cwd.to_string_lossy(): { "trust_level": "untrusted" } });
+            options.config.insert(PROJECTS.to_owned(), untrusted);
+            // What is so where nobody has said anything; where somebody has said no, Codex asks before nearly everything.
+            if self.config.approval_policy.is_none() && !says(options, "approval_policy") {
+                options.approval_policy.get_or_insert(ApprovalPolicy::OnRequest);
+            }
+        }
+        let is_the_users = self.origins.get(REVIEWER).is_some_and(|origin| origin.name.kind == "user");
+        if !says(options, REVIEWER) && !is_the_users {
+            options.config.insert(REVIEWER.to_owned(), "user".into());
+        }
+    }
+
+    /// Whether the user has said of a directory, or of one that it is in, whether to trust it.
+    fn knows(&self, cwd: &Path) -> bool {
+        let Some(projects) = &self.config.projects else { return false };
+        let real = cwd.canonicalize();
+        let mut all = cwd.ancestors().chain(real.iter().flat_map(|real| real.ancestors()));
+        all.any(|dir| projects.contains_key(&*dir.to_string_lossy()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn asked(config: Value) -> Option<String> {
         let Value::Object(config) = config else { panic!("an object") };
@@ -116,6 +155,7 @@ mod tests {
             (json!({"permissions": everything}), "config \"permissions\""),
             (json!({"permissions.p.filesystem": {":root": "write"}}), "config \"permissions.p.filesystem\""),
             (json!({"projects": {"/x": {"trust_level": "trusted"}}}), "config \"projects\""),
+            (json!({"approvals_reviewer": "auto_review"}), "config \"approvals_reviewer\""),
             (json!({" sandbox_mode\n": "danger-full-access"}), "config \" sandbox_mode\\n\""),
         ] {
             assert_eq!(asked(config.clone()).as_deref(), Some(said), "{config}");
@@ -152,5 +192,30 @@ mod tests {
         let redefined = json!({"default_permissions": user, "permissions.mine.network.enabled": project});
         assert!(!gives(json!({"default_permissions": "mine"}), redefined));
         assert!(!gives(json!({}), json!({})));
+    }
+
+    #[test]
+    fn trust_and_decisions_are_left_to_people_unless_the_user_has_said_otherwise_in_codex() {
+        let opened = |own: Value, options: ThreadOptions| {
+            let own: OwnConfig = serde_json::from_value(own).unwrap();
+            let mut options = options;
+            own.leave_to_people(Path::new("/repo/sub"), &mut options);
+            (Value::Object(options.config), options.approval_policy)
+        };
+        let untrusted = json!({"/repo/sub": {"trust_level": "untrusted"}});
+        let cautious = json!({"projects": untrusted, "approvals_reviewer": "user"});
+        let on_request = Some(ApprovalPolicy::OnRequest);
+        assert_eq!(opened(json!({}), ThreadOptions::default()), (cautious.clone(), on_request));
+        let never = ThreadOptions { approval_policy: Some(ApprovalPolicy::Never), ..ThreadOptions::default() };
+        assert_eq!(opened(json!({}), never), (cautious.clone(), Some(ApprovalPolicy::Never)));
+        let own = json!({"config": {"approval_policy": "untrusted", "projects": {"/other": {}}}});
+        assert_eq!(opened(own, ThreadOptions::default()), (cautious, None));
+        let own = json!({
+            "config": {"projects": {"/repo": {"trust_level": "trusted"}}},
+            "origins": {"approvals_reviewer": {"name": {"type": "user"}}},
+        });
+        assert_eq!(opened(own, ThreadOptions::default()), (json!({}), None));
+        let theirs = json!({"origins": {"approvals_reviewer": {"name": {"type": "project"}}}});
+        assert_eq!(opened(theirs, ThreadOptions::default()).0["approvals_reviewer"], "user");
     }
 }

@@ -70,10 +70,9 @@ impl Client {
         self.call(method::THREAD_RESUME, &params).await
     }
 
-    /// Whether the user's own Codex gives full access to agents that work there, and no file of a repository does.
-    pub async fn gives_full_access(&self, cwd: Option<&str>) -> Result<bool, CodexError> {
-        let params = ConfigRead { cwd, include_layers: false };
-        self.call::<OwnConfig>(method::CONFIG_READ, &params).await.map(|own| own.gives_full_access())
+    /// Codex's own settings for agents that work there.
+    pub async fn own_config(&self, cwd: Option<&str>) -> Result<OwnConfig, CodexError> {
+        self.call(method::CONFIG_READ, &ConfigRead { cwd, include_layers: false }).await
     }
 
     /// Ends the commands of a thread that run on in the background.

@@ -53,14 +53,19 @@ impl Process {
         }
         let pipe = || if piped { Stdio::piped() } else { Stdio::null() };
         command.args(args).env(MARK, run.id()).stdin(pipe()).stdout(pipe()).stderr(Stdio::piped()).kill_on_drop(true);
+        // From its first moment on it ends with us.
+        #[cfg(unix)]
+        let tether = tether(run.id())?;
         let mut child = start_grouped(command)?;
         let pid = child.id().ok_or_else(|| io::Error::other("it has no process id"))?;
+        #[cfg(unix)]
+        tell(&tether, pid)?;
         run.note_child(pid)?;
         let last_words = LastWords::default();
         let listening = tokio::spawn(listen(last_words.clone(), stderr_of(&mut child)));
         Ok(Process {
             #[cfg(unix)]
-            tether: tether(pid, run.id())?,
+            tether,
             child,
             pid,
             left_alone: false,
@@ -155,10 +160,11 @@ fn stderr_of(child: &mut Box<dyn process_wrap::tokio::ChildWrapper>) -> Option<t
 /// starting another is found at a second look, or a third.
 #[cfg(unix)]
 const TETHER: &str = r#"
+read -r child
 read -r _
-kill -s KILL -- "-$1"
+[ -n "$child" ] && kill -s KILL -- "-$child"
 for _ in 1 2 3; do
-  for found in $(grep -lzx -- "$2" /proc/[0-9]*/environ 2>/dev/null); do
+  for found in $(grep -lzx -- "$1" /proc/[0-9]*/environ 2>/dev/null); do
     found=${found#/proc/}
     kill -s KILL "${found%/environ}"
   done
@@ -170,9 +176,9 @@ done
 /// A listening app-server does not notice that we are gone, and after SIGKILL we can do nothing ourselves. The shell
 /// is in a group of its own, so that what is sent to ours does not reach it.
 #[cfg(unix)]
-fn tether(pid: u32, run: &str) -> io::Result<tokio::process::Child> {
+fn tether(run: &str) -> io::Result<tokio::process::Child> {
     Command::new("/bin/sh")
-        .args(["-c", TETHER, "sh", &pid.to_string(), &format!("{MARK}={run}")])
+        .args(["-c", TETHER, "sh", &format!("{MARK}={run}")])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -180,6 +186,14 @@ fn tether(pid: u32, run: &str) -> io::Result<tokio::process::Child> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
+}
+
+/// Tells the tether which group it is to end. An empty pipe takes a line at once.
+#[cfg(unix)]
+fn tell(tether: &tokio::process::Child, pid: u32) -> io::Result<()> {
+    let pipe = tether.stdin.as_ref().ok_or_else(|| io::Error::other("the tether has no stdin"))?;
+    rustix::io::write(pipe, format!("{pid}\n").as_bytes())?;
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -318,5 +332,17 @@ mod tests {
         drop(process.tether.stdin.take());
         assert_eq!(held.read(&mut said).await.unwrap(), 0, "the shell, the session and its child are gone");
         process.ended().await;
+    }
+
+    /// We may be killed between the start of a child and the moment when its number is known.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_child_of_which_the_tether_was_not_told_ends_with_us_too() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::create(&Home::at(root.path())).unwrap();
+        let mut tether = tether(run.id()).unwrap();
+        let mut child = Command::new("sleep").arg("1000").env(MARK, run.id()).process_group(0).spawn().unwrap();
+        drop(tether.stdin.take());
+        assert!(!child.wait().await.unwrap().success());
     }
 }

@@ -7,6 +7,7 @@ use super::events::Configured;
 use super::kept::Kept;
 use super::record::Record;
 use super::toolbox::{Caller, Toolbox};
+use crate::codex::access::OwnConfig;
 use crate::codex::wire::{ThreadOpened, ThreadOptions};
 use crate::codex::{Client, Codex, CodexError, Subscription};
 use crate::ids::ThreadId;
@@ -45,7 +46,9 @@ pub(super) async fn open(
     toolbox: Option<Arc<dyn Toolbox>>,
 ) -> Result<Opened, Arc<str>> {
     let client = codex.connect().await.map_err(|error| Arc::from(error.to_string()))?;
-    let manner = Manner { place: kept.place(), caller: kept.caller(), toolbox };
+    let cwd = kept.record.options.cwd.clone();
+    let own = client.own_config(cwd.as_deref()).await.map_err(told)?;
+    let manner = Manner { place: kept.place(), caller: kept.caller(), toolbox, own };
     let full_access = kept.full_access();
     let record = &mut kept.record;
     let mut opened = match &record.thread_id {
@@ -92,6 +95,7 @@ struct Manner {
     place: String,
     caller: Caller,
     toolbox: Option<Arc<dyn Toolbox>>,
+    own: OwnConfig,
 }
 
 impl Manner {
@@ -114,6 +118,7 @@ impl Manner {
         let instructions = context::instructions(own, &self.place, introduction);
         let mut options = ThreadOptions { developer_instructions: Some(instructions), ..record.options.clone() };
         steers_wait(&mut options);
+        self.own.leave_to_people(record.cwd(), &mut options);
         options
     }
 }

@@ -55,14 +55,13 @@ impl FullAccess {
         }
     }
 
-    /// Refuses a thread that has it though nobody asked us, unless the user has set it in Codex itself. A repository's own
-    /// `.codex/config.toml` may have given it: Codex trusts a directory for good once a thread with `workspace-write` was
-    /// started there (0.144.6 and 0.169.0).
+    /// Refuses a thread that has it though nobody asked us, unless the user has set it in Codex itself. The
+    /// `.codex/config.toml` of a repository that Codex trusts may have given it.
     pub(super) async fn look(&self, client: &Client, cwd: Option<&str>) -> Result<(), Arc<str>> {
         let FullAccess::Refused { settings } = self else { return Ok(()) };
-        match client.gives_full_access(cwd).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(refused("what Codex is told for this directory".to_owned(), settings).to_string().into()),
+        match client.own_config(cwd).await {
+            Ok(own) if own.gives_full_access() => Ok(()),
+            Ok(_) => Err(refused("what Codex is told for this directory".to_owned(), settings).to_string().into()),
             Err(error) => Err(error.to_string().into()),
         }
     }

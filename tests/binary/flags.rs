@@ -27,7 +27,8 @@ fn keys(value: &Value) -> Vec<&str> {
 async fn what_nobody_set_is_not_sent() {
     let thread = thread_of(&[], json!({ "prompt": "x" })).await;
     assert_eq!(keys(&thread), ["config", "cwd", "developerInstructions", "dynamicTools"]);
-    assert_eq!(thread["config"], json!({ "features.instant_interrupt": false }), "a steer is not to destroy an answer");
+    // A steer is not to destroy an answer, and no model is to decide for people.
+    assert_eq!(thread["config"], json!({ "features.instant_interrupt": false, "approvals_reviewer": "user" }));
 }
 
 #[tokio::test]
@@ -66,6 +67,7 @@ async fn each_flag_that_is_codexs_business_is_sent_and_nothing_else() {
         let thread = thread.as_object_mut().unwrap();
         let config = thread["config"].as_object_mut().unwrap();
         assert_eq!(config.remove("features.instant_interrupt"), Some(json!(false)));
+        assert_eq!(config.remove("approvals_reviewer"), Some(json!("user")));
         let ours = |key: &str| ["cwd", "developerInstructions", "dynamicTools"].contains(&key);
         thread.retain(|key, value| !ours(key) && *value != json!({}));
         assert_eq!(json!(thread), sent, "{flags:?}");

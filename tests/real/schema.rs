@@ -105,7 +105,7 @@ async fn ask_everything(client: &Client, sandbox: Sandbox, approval_policy: Appr
     client.turn_interrupt(&thread, &turn).await.unwrap();
     client.turns(&thread, 50).await.unwrap();
     client.turn_page(&thread, Some("a cursor")).await.unwrap();
-    client.gives_full_access(Some("/tmp")).await.unwrap();
+    client.own_config(Some("/tmp")).await.unwrap();
     client.release(client.subscribe(&thread)).await;
 }
 

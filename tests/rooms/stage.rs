@@ -166,9 +166,16 @@ pub(crate) fn said(turn: &str, text: &str) -> Value {
 }
 
 impl Script {
-    /// The next thing that is said to Codex.
+    /// The next thing that is said to Codex, but for the question what its own settings are: there are none.
     pub(crate) async fn hear(&mut self) -> Value {
-        serde_json::from_str(&self.connection.incoming.recv().await.expect("the server speaks")).unwrap()
+        loop {
+            let line = self.connection.incoming.recv().await.expect("the server speaks");
+            let heard: Value = serde_json::from_str(&line).unwrap();
+            if heard["method"] != "config/read" {
+                return heard;
+            }
+            self.answer(&heard, &json!({}));
+        }
     }
 
     /// The next request, which must be this one.
