@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::form::unfit;
 use super::tools::{self, ToolCall};
 use super::wire::Change;
 use crate::ids::{ThreadId, TurnId};
@@ -231,6 +232,14 @@ impl Ask {
         !matches!(self, Ask::ToolCall(_) | Ask::Unknown { .. })
     }
 
+    /// What can be decided. A form in a browser is filled in by whoever sees it: an attached human.
+    pub fn decisions(&self) -> &'static [Decision] {
+        match self {
+            Ask::Elicitation { form: None, .. } => &[Decision::Decline, Decision::Cancel],
+            _ => &Decision::ALL,
+        }
+    }
+
     /// The answer that says what was decided; the error says what is missing in the verdict.
     pub fn answer(&self, verdict: &Verdict) -> Result<Value, String> {
         let Verdict { decision, content } = verdict;
@@ -253,8 +262,8 @@ impl Ask {
             }
             Ask::Elicitation { form: Some(form), .. } => {
                 let content = content.clone().unwrap_or_else(|| json!({}));
-                if let Some(missing) = missing(form, &content) {
-                    return Err(format!("content has no {missing:?}: give an object of the form {form}"));
+                if let Some(unfit) = unfit(form, &content) {
+                    return Err(format!("content {unfit}: give an object of the form {form}"));
                 }
                 let mut answer = json!({ "action": "accept", "content": content });
                 if *decision == Decision::AcceptForSession {
@@ -331,12 +340,6 @@ fn answers(questions: &[Question], content: Option<&Value>) -> Result<Value, Str
     Ok(json!({ "answers": answers }))
 }
 
-/// What a form requires and this has not.
-fn missing(form: &Value, content: &Value) -> Option<String> {
-    let required = form["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    required.into_iter().find(|name| content.get(name).is_none()).map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -394,6 +397,10 @@ mod tests {
         let params = r#"{"serverName":"s","message":"Your name?","mode":"form","requestedSchema":{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}}"#;
         let ask = Ask::read("mcpServer/elicitation/request", params);
         assert!(ask.answer(&Decision::Accept.into()).unwrap_err().contains("name"));
+        for wrong in [json!({"name": 7}), json!({"name": null}), json!("x"), json!(["x"])] {
+            let verdict = Verdict { decision: Decision::Accept, content: Some(wrong.clone()) };
+            assert!(ask.answer(&verdict).is_err(), "{wrong}");
+        }
         let verdict = Verdict { decision: Decision::AcceptForSession, content: Some(json!({"name": "x"})) };
         assert_eq!(
             ask.answer(&verdict).unwrap(),
@@ -405,5 +412,6 @@ mod tests {
             r#"{"serverName":"s","message":"m","mode":"url","url":"https://x"}"#,
         );
         assert!(url.answer(&Decision::Accept.into()).is_err());
+        assert_eq!(url.decisions(), [Decision::Decline, Decision::Cancel]);
     }
 }

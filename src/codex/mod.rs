@@ -10,6 +10,7 @@ pub mod ask;
 pub mod client;
 mod environment;
 pub mod event;
+mod form;
 pub mod guest;
 mod item;
 mod launch;

@@ -15,7 +15,8 @@ use rmcp::service::{Peer, PeerRequestOptions, RequestContext, ServiceError};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::asks::{self, Answered};
+use super::answers::{self, Answered};
+use super::asks;
 use super::server::Shared;
 use crate::ids::AgentId;
 use crate::journal::Entry;
@@ -139,7 +140,7 @@ async fn ended(handle: &Handle, ask: &AskId) {
 }
 
 async fn answered(shared: &Shared, handle: &Handle, open: &OpenAsk, answer: Result<Value, ServiceError>) {
-    let why = match answer.map(|answer| asks::answered(&open.ask, &answer)) {
+    let why = match answer.map(|answer| answers::answered(&open.ask, &answer)) {
         Ok(Answered::Decided(verdict, reason)) => match handle.decide(&open.id, verdict, reason, USER).await {
             Ok(_) | Err(NotTaken::Past(..)) => return,
             Err(not_taken) => not_taken.to_string(),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::plain::on_one_line;
-use crate::session::{Ask, Change, Decision, Handle, OpenAsk, Verdict};
+use crate::session::{Ask, Change, Decision, Handle, OpenAsk};
 
 /// How much of the changes of files is shown, in characters.
 const CHANGES_MAX: usize = 20_000;
@@ -20,7 +20,7 @@ pub(super) fn view(handle: &Handle, open: &OpenAsk) -> Value {
         "asks": summary(&open.ask),
         "since": open.since,
         "declined_at": open.until,
-        "decisions": Decision::ALL.map(Decision::word),
+        "decisions": words(&open.ask),
     });
     let more = match &open.ask {
         Ask::Command { command, cwd, .. } => json!({ "command": cut(command), "cwd": cwd }),
@@ -40,30 +40,54 @@ pub(super) fn view(handle: &Handle, open: &OpenAsk) -> Value {
 
 /// What a model is told to do about it, in a line or a few.
 pub(super) fn line(handle: &Handle, open: &OpenAsk) -> String {
-    let changes = match &open.ask {
-        Ask::FileChange { changes, .. } => diff(changes),
-        _ => String::new(),
-    };
-    let content = match &open.ask {
+    let (more, content) = match &open.ask {
+        Ask::FileChange { changes, .. } => (diff(changes), String::new()),
+        Ask::Permissions { permissions, .. } => (format!("\n{}", data(permissions)), String::new()),
         Ask::UserInput { questions } => {
-            let answers: Map<String, Value> =
-                questions.iter().map(|question| (question.id.clone(), options(question).into())).collect();
-            format!(", \"content\": {}", json!(answers))
+            let example = |question: &crate::session::Question| {
+                let answer = options(question).into_iter().next().unwrap_or_else(|| "…".to_owned());
+                (question.id.clone(), answer.into())
+            };
+            let all = |question: &crate::session::Question| {
+                let (id, asked) = (on_one_line(&question.id), on_one_line(&cut(&question.question)));
+                format!("\n{id}: {asked} {}", data(&options(question).into()))
+            };
+            let answers: Map<String, Value> = questions.iter().map(example).collect();
+            (questions.iter().map(all).collect(), format!(", \"content\": {}", data(&answers.into())))
         }
-        Ask::Elicitation { form: Some(form), .. }
-            if form["properties"].as_object().is_some_and(|all| !all.is_empty()) =>
-        {
-            ", \"content\": {…}".to_owned()
+        Ask::Elicitation { form: Some(form), .. } if has_fields(form) => {
+            (format!("\n{}", data(&form["properties"])), ", \"content\": {…}".to_owned())
         }
-        _ => String::new(),
+        Ask::Elicitation { form: None, .. } => {
+            ("\nIt is answered in a browser, by whoever is attached to the agent.".to_owned(), String::new())
+        }
+        _ => (String::new(), String::new()),
     };
+    let words = words(&open.ask);
+    let content = if words[0] == Decision::Accept.word() { content } else { String::new() };
     format!(
-        "{} asks {}.{changes}\nDecide with agent_approve {{\"ask_id\": \"{}\", \"decision\": \"accept\"{content}}} (or {}).",
+        "{} asks {}.{more}\nDecide with agent_approve {{\"ask_id\": \"{}\", \"decision\": \"{}\"{content}}} (or {}).",
         handle.identity(),
         summary(&open.ask),
         open.id,
-        Decision::ALL[1..].iter().map(|decision| decision.word()).collect::<Vec<_>>().join(", "),
+        words[0],
+        words[1..].join(", "),
     )
+}
+
+/// What can be decided, in words.
+fn words(ask: &Ask) -> Vec<&'static str> {
+    ask.decisions().iter().map(|decision| decision.word()).collect()
+}
+
+/// Whether a form asks for anything but a yes.
+pub(super) fn has_fields(form: &Value) -> bool {
+    form["properties"].as_object().is_some_and(|all| !all.is_empty())
+}
+
+/// Data in a text, on one line.
+fn data(value: &Value) -> String {
+    on_one_line(&cut(&value.to_string()))
 }
 
 fn kind(ask: &Ask) -> &'static str {
@@ -134,8 +158,7 @@ pub(super) fn form(handle: &Handle, open: &OpenAsk, titled: bool) -> Value {
             format!("{} asks {}:{}", handle.identity(), summary(&open.ask), diff(changes))
         }
         Ask::Permissions { permissions, .. } => {
-            let permissions = on_one_line(&permissions.to_string());
-            format!("{} asks {}: {permissions}", handle.identity(), summary(&open.ask))
+            format!("{} asks {}: {}", handle.identity(), summary(&open.ask), data(permissions))
         }
         ask => format!("{} asks {}", handle.identity(), summary(ask)),
     };
@@ -159,17 +182,12 @@ fn schema(ask: &Ask, titled: bool) -> Value {
             let required: Vec<&String> = properties.keys().collect();
             json!({ "type": "object", "required": required, "properties": properties })
         }
-        Ask::Elicitation { form: Some(form), .. }
-            if form["properties"].as_object().is_some_and(|all| !all.is_empty()) =>
-        {
-            form.clone()
-        }
+        Ask::Elicitation { form: Some(form), .. } if has_fields(form) => form.clone(),
         _ => {
-            let titles =
-                ["Yes, this once", "Yes, and the like of it from now on", "No, go on without it", "No, end the turn"];
-            let words = Decision::ALL.map(Decision::word);
+            let words = words(ask);
+            let titles: Vec<&str> = ask.decisions().iter().map(title).collect();
             let choices: Vec<Value> =
-                words.iter().zip(titles).map(|(word, title)| json!({ "const": word, "title": title })).collect();
+                words.iter().zip(&titles).map(|(word, title)| json!({ "const": word, "title": title })).collect();
             let decision = match titled {
                 true => json!({ "type": "string", "title": "Decision", "oneOf": choices }),
                 false => json!({ "type": "string", "title": "Decision", "enum": words, "enumNames": titles }),
@@ -178,6 +196,15 @@ fn schema(ask: &Ask, titled: bool) -> Value {
                 json!({ "type": "string", "title": "Reason", "description": "Told to the agent; may be left out." });
             json!({ "type": "object", "required": ["decision"], "properties": { "decision": decision, "reason": reason } })
         }
+    }
+}
+
+fn title(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Accept => "Yes, this once",
+        Decision::AcceptForSession => "Yes, and the like of it from now on",
+        Decision::Decline => "No, go on without it",
+        Decision::Cancel => "No, end the turn",
     }
 }
 
@@ -218,139 +245,12 @@ pub(super) fn old_changes(changes: &[Change]) -> Map<String, Value> {
     changes.iter().map(|change| (change.path.clone(), old(change))).collect()
 }
 
-/// What is said of an answer that is no decision.
-pub(super) const UNCLEAR: &str = "the answer is no decision: give {\"action\": \"accept\", \"content\": {\"decision\": …}} as its form says, or decline";
-
-/// What came of a form.
-#[derive(Debug, PartialEq)]
-pub(super) enum Answered {
-    /// A decision, and why it was made.
-    Decided(Verdict, Option<String>),
-    /// None: nobody was asked, or somebody closed the form.
-    Closed,
-    /// Something that cannot be understood, and is taken for no decision.
-    Unclear,
-}
-
-/// What the client's user answered.
-///
-/// Both forms are taken: that of MCP (`action`, and `content` with a decision), and that of the lost tool (`decision`). Who
-/// accepts and fills in nothing at all accepts this once; whatever else is not exactly a decision is none.
-pub(super) fn answered(ask: &Ask, answer: &Value) -> Answered {
-    if let Some(word) = answer.get("decision") {
-        return word.as_str().and_then(legacy).map_or(Answered::Unclear, |decision| decided(decision, None));
-    }
-    let content = answer.get("content").filter(|content| !content.is_null());
-    match answer["action"].as_str() {
-        Some("accept") => {}
-        Some("decline") => return decided(Decision::Decline, None),
-        Some("cancel") => return Answered::Closed,
-        _ if answer.is_null() => return Answered::Closed,
-        _ => return Answered::Unclear,
-    }
-    let asks_for_content = match ask {
-        Ask::UserInput { .. } => true,
-        Ask::Elicitation { form: Some(form), .. } => form["properties"].as_object().is_some_and(|all| !all.is_empty()),
-        _ => false,
-    };
-    if asks_for_content {
-        return Answered::Decided(Verdict { decision: Decision::Accept, content: content.cloned() }, None);
-    }
-    let Some(content) = content else { return decided(Decision::Accept, None) };
-    match (content.as_object(), content["decision"].as_str()) {
-        (Some(fields), _) if fields.is_empty() => decided(Decision::Accept, None),
-        (_, Some(word)) => match Decision::parse(word).or_else(|| legacy(word)) {
-            Some(decision) => decided(decision, content["reason"].as_str()),
-            None => Answered::Unclear,
-        },
-        (_, None) => Answered::Unclear,
-    }
-}
-
-fn decided(decision: Decision, reason: Option<&str>) -> Answered {
-    Answered::Decided(decision.into(), reason.filter(|reason| !reason.trim().is_empty()).map(str::to_owned))
-}
-
-/// The words of the lost tool.
-fn legacy(word: &str) -> Option<Decision> {
-    match word {
-        "approved" => Some(Decision::Accept),
-        "approved_for_session" => Some(Decision::AcceptForSession),
-        "denied" => Some(Decision::Decline),
-        "abort" => Some(Decision::Cancel),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn command() -> Ask {
         Ask::Command { command: "ls".to_owned(), cwd: None, reason: None }
-    }
-
-    #[test]
-    fn an_answer_is_understood_in_either_form() {
-        for (answer, expected) in [
-            (json!({"action": "accept", "content": {"decision": "accept"}}), Decision::Accept),
-            (json!({"action": "accept", "content": {"decision": "accept_for_session"}}), Decision::AcceptForSession),
-            (json!({"action": "accept", "content": {"decision": "decline"}}), Decision::Decline),
-            (json!({"action": "accept", "content": {"decision": "cancel"}}), Decision::Cancel),
-            (json!({"action": "accept", "content": {"decision": "approved"}}), Decision::Accept),
-            (json!({"action": "accept"}), Decision::Accept),
-            (json!({"action": "accept", "content": {}}), Decision::Accept),
-            (json!({"action": "decline"}), Decision::Decline),
-            (json!({"decision": "approved"}), Decision::Accept),
-            (json!({"decision": "approved_for_session"}), Decision::AcceptForSession),
-            (json!({"decision": "denied"}), Decision::Decline),
-            (json!({"decision": "abort"}), Decision::Cancel),
-        ] {
-            assert_eq!(answered(&command(), &answer), decided(expected, None), "{answer}");
-        }
-        let why = json!({"action": "accept", "content": {"decision": "decline", "reason": "use make"}});
-        assert_eq!(answered(&command(), &why), decided(Decision::Decline, Some("use make")));
-    }
-
-    #[test]
-    fn what_is_not_exactly_a_decision_is_none() {
-        for closed in [json!({"action": "cancel"}), json!({"action": "cancel", "content": {}}), Value::Null] {
-            assert_eq!(answered(&command(), &closed), Answered::Closed, "{closed}");
-        }
-        for content in [
-            json!({"decision": "perhaps"}),
-            json!({"decision": 7}),
-            json!({"decision": null}),
-            json!({"decision": ["decline"]}),
-            json!({"Decision": "decline"}),
-            json!({"reason": "no"}),
-            json!(7),
-            json!("decline"),
-            json!(["decline"]),
-            json!(false),
-        ] {
-            let answer = json!({"action": "accept", "content": content});
-            assert_eq!(answered(&command(), &answer), Answered::Unclear, "{answer}");
-        }
-        for answer in [
-            json!({"decision": "Approved!"}),
-            json!({"decision": null, "action": "accept"}),
-            json!({"action": "Accept"}),
-            json!({"action": true}),
-            json!({}),
-            json!(7),
-            json!([]),
-        ] {
-            assert_eq!(answered(&command(), &answer), Answered::Unclear, "{answer}");
-        }
-    }
-
-    #[test]
-    fn answers_to_questions_are_the_content() {
-        let ask = Ask::UserInput { questions: vec![Default::default()] };
-        let verdict = Verdict { decision: Decision::Accept, content: Some(json!({"q": "x"})) };
-        let answer = json!({"action": "accept", "content": {"q": "x"}});
-        assert_eq!(answered(&ask, &answer), Answered::Decided(verdict, None));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Codex nor files.
 
 mod agent;
+mod answers;
 pub mod args;
 mod asking;
 mod asks;

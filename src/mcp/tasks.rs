@@ -13,8 +13,8 @@ use rmcp::model::{
 };
 use tokio::sync::Notify;
 
+use super::answers::{self, Answered};
 use super::asking::USER;
-use super::asks::{self, Answered};
 use super::codes;
 use super::result::{TEXT_MAX, TurnResult};
 use super::server::{Shared, shown};
@@ -117,7 +117,7 @@ pub(super) async fn update(shared: &Shared, id: &str, responses: InputResponses)
     for (ask, answer) in responses {
         let open = handle.snapshot().asks.into_iter().find(|open| open.id.as_str() == ask);
         let Some(open) = open else { continue };
-        match asks::answered(&open.ask, &answer) {
+        match answers::answered(&open.ask, &answer) {
             Answered::Decided(verdict, reason) => match handle.decide(&open.id, verdict, reason, USER).await {
                 Ok(_) | Err(NotTaken::Past(..) | NotTaken::Unknown(_)) => {}
                 Err(not_taken @ NotTaken::Unsuited(..)) => wrong.push(not_taken.to_string()),
@@ -127,7 +127,7 @@ pub(super) async fn update(shared: &Shared, id: &str, responses: InputResponses)
                     kept.undecided.insert(open.id.clone());
                 }
             }
-            Answered::Unclear => wrong.push(format!("{ask} stays open: {}", asks::UNCLEAR)),
+            Answered::Unclear => wrong.push(format!("{ask} stays open: {}", answers::UNCLEAR)),
         }
     }
     if wrong.is_empty() {

@@ -113,7 +113,8 @@ impl Actor {
         if let Ok((ask, owed, answer)) = decided {
             self.approvals.settled(&id);
             let ends_turn = verdict.decision == Decision::Cancel
-                && !matches!(ask.ask, Ask::Command { .. } | Ask::FileChange { .. } | Ask::Elicitation { .. });
+                // Codex ends the turn itself.
+                && !matches!(ask.ask, Ask::Command { .. } | Ask::FileChange { .. });
             if !verdict.decision.is_yes() {
                 let why =
                     reason.as_deref().map(|reason| format!(": {}", one_line(reason, REASON_MAX))).unwrap_or_default();

@@ -374,16 +374,21 @@ async fn a_tool_of_an_mcp_server_is_decided_on_too(stage: Stage) {
     let env = json!({"ATM_HOME": scene.home(), "ATM_TEAM": "tests", "ATM_AGENT_MCP_SPEAKS_AS": ana.text("agent_id")});
     let mail =
         json!({"command": env!("CARGO_BIN_EXE_atm-agent-mcp"), "args": ["agent-tools"], "env": env, "required": true});
-    let start = json!({
+    let mut start = json!({
         "identity": "ben", "prompt": "COUNT", "approval-policy": "on-request", "model": "nobody-knows-me",
         "config": {"mcp_servers": {"mail": mail}},
     });
-    let ask = ask(&server.call("codex", start).await.good());
-    assert_eq!(ask["kind"], "mcp_elicitation", "{ask}");
-    assert!(ask["asks"].as_str().unwrap().contains("pending_count"), "{ask}");
-    decide(&server, &ask, "accept", json!({})).await.good();
-    let result = result(&server, "ben").await;
-    assert!(result["content"].as_str().unwrap().contains("unread"), "{result}");
+    let asks = ask(&server.call("codex", start.clone()).await.good());
+    assert_eq!(asks["kind"], "mcp_elicitation", "{asks}");
+    assert!(asks["asks"].as_str().unwrap().contains("pending_count"), "{asks}");
+    decide(&server, &asks, "accept", json!({})).await.good();
+    let told = result(&server, "ben").await;
+    assert!(told["content"].as_str().unwrap().contains("unread"), "{told}");
+    // Who cancels ends the turn.
+    start["identity"] = json!("cat");
+    let asked = ask(&server.call("codex", start).await.good());
+    decide(&server, &asked, "cancel", json!({})).await.good();
+    assert_eq!(result(&server, "cat").await["status"], "interrupted");
     scene.end(server).await;
 }
 

@@ -9,8 +9,9 @@ use rmcp::service::RequestContext;
 use serde_json::{Value, json};
 
 use crate::ids::AgentId;
+use crate::mcp::answers::{self, Answered};
 use crate::mcp::asking::{self, USER};
-use crate::mcp::asks::{self, Answered};
+use crate::mcp::asks;
 use crate::mcp::error::ToolError;
 use crate::mcp::events::{self, Telling};
 use crate::mcp::progress;
@@ -78,13 +79,13 @@ pub(in crate::mcp) async fn go_on(
     for (id, answer) in responses.unwrap_or_default() {
         let open = handle.snapshot().asks.into_iter().find(|open| open.id.as_str() == id);
         let Some(open) = open else { continue };
-        match asks::answered(&open.ask, &answer) {
+        match answers::answered(&open.ask, &answer) {
             Answered::Decided(verdict, reason) => match handle.decide(&open.id, verdict, reason, USER).await {
                 Ok(_) | Err(NotTaken::Past(..) | NotTaken::Unknown(_)) => {}
                 Err(not_taken @ NotTaken::Unsuited(..)) => notes.push(not_taken.to_string()),
             },
             Answered::Closed => is_open = true,
-            Answered::Unclear => notes.push(format!("{id} stays open: {}", asks::UNCLEAR)),
+            Answered::Unclear => notes.push(format!("{id} stays open: {}", answers::UNCLEAR)),
         }
     }
     let ticket = handle.reattach(call).await;
