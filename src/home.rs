@@ -52,6 +52,11 @@ impl Home {
         self.atm().join("config.toml")
     }
 
+    /// What `setup` has done, so that it can be taken back: `.config/atm/setup.json`.
+    pub fn setup_file(&self) -> PathBuf {
+        self.atm().join("setup.json")
+    }
+
     /// One directory for each running server: `.config/atm/run`.
     pub fn run_dir(&self) -> PathBuf {
         self.atm().join("run")

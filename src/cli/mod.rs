@@ -2,9 +2,11 @@
 
 mod agent_tools;
 mod attach;
+mod claude_config;
 mod config;
 mod demo;
 pub mod error;
+mod json_edit;
 mod log;
 mod mail;
 mod output;
@@ -12,6 +14,8 @@ mod place;
 mod queue;
 mod serve;
 mod sessions;
+mod setup;
+mod shell;
 mod stdio;
 mod summary;
 mod timeline;
@@ -21,13 +25,16 @@ mod whose;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// What the program is called.
+pub const NAME: &str = "atm-agent-mcp";
 
 /// An MCP server that runs a team of Codex agents.
 ///
-/// Register it with Claude Code: claude mcp add codex -- atm-agent-mcp serve
+/// Register it with Claude Code: atm-agent-mcp setup
 #[derive(Debug, Parser)]
-#[command(name = "atm-agent-mcp", version, max_term_width = 100)]
+#[command(name = NAME, version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -35,6 +42,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Setup(setup::Args),
     Serve(serve::Args),
     Attach(attach::Args),
     Top(top::Args),
@@ -49,6 +57,11 @@ enum Command {
     AgentTools(agent_tools::Args),
 }
 
+/// The whole command line, for what is made from it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
@@ -59,6 +72,7 @@ pub fn main() -> ExitCode {
             log::start();
         }
         let done = match command {
+            Command::Setup(args) => setup::run(args),
             Command::Serve(args) => runtime.block_on(serve::run(args)),
             Command::Attach(args) => runtime.block_on(attach::run(args)),
             Command::Top(args) => runtime.block_on(top::run(args)),

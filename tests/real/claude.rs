@@ -21,7 +21,7 @@ const CODEX: &str = "0.169.0";
 const BIN: &str = env!("CARGO_BIN_EXE_atm-agent-mcp");
 
 /// What `cargo xtask test` has installed: where it says, or where it does so by default.
-fn claude_code() -> PathBuf {
+pub(crate) fn claude_code() -> PathBuf {
     let here = || {
         let version = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join("claude-code").join(CLAUDE_CODE);
         version.join("node_modules").join(".bin").join("claude")
@@ -33,7 +33,7 @@ fn claude_code() -> PathBuf {
 
 impl Scene {
     /// Claude Code, with all of its files in this world and nobody to talk to but `api`.
-    fn claude(&self, api: &ClaudeApi) -> Command {
+    pub(crate) fn claude(&self, api: &ClaudeApi) -> Command {
         let mut command = self.foreign(&claude_code());
         // Its socket, and the notes of its children.
         let temp = self.home().join("tmp");
@@ -54,7 +54,7 @@ impl Scene {
 }
 
 /// What it printed; it has not failed.
-fn printed(output: Output) -> String {
+pub(crate) fn printed(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

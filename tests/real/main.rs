@@ -47,6 +47,7 @@ mod raw;
 mod reading;
 mod restart;
 mod schema;
+mod setup;
 mod stage;
 mod tasks;
 mod terminal;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::super::shell;
 use super::error::AttachFailure;
 use crate::codex::Environment;
 use crate::codex::guest::{Guest, GuestError};
@@ -106,13 +107,7 @@ pub(super) async fn is_listening(agent: &AgentName, socket: &Path) -> Result<(),
 
 /// A path as a shell takes it.
 fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.into_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+    shell::quoted(&path.to_string_lossy()).into_owned()
 }
 
 #[cfg(test)]
