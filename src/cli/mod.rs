@@ -57,9 +57,19 @@ enum Command {
     AgentTools(agent_tools::Args),
 }
 
-/// The whole command line, for what is made from it.
+/// The command line as people see it, for what is made from it: man pages, completions, the reference.
 pub fn command() -> clap::Command {
-    Cli::command()
+    let whole = Cli::command();
+    // Completions would offer what is hidden.
+    let shown: Vec<clap::Command> = whole.get_subcommands().filter(|one| !one.is_hide_set()).cloned().collect();
+    let (about, long_about) = (whole.get_about().cloned(), whole.get_long_about().cloned());
+    let version = env!("CARGO_PKG_VERSION");
+    clap::Command::new(NAME)
+        .version(version)
+        .about(about.unwrap_or_default())
+        .long_about(long_about.unwrap_or_default())
+        .subcommand_required(true)
+        .subcommands(shown)
 }
 
 /// Runs the program.
