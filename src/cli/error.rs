@@ -176,3 +176,6 @@ impl CliError {
         ExitCode::from(self.code())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,10 +31,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub const NAME: &str = "atm-agent-mcp";
 
 /// An MCP server that runs a team of Codex agents.
-///
-/// Register it with Claude Code: atm-agent-mcp setup
 #[derive(Debug, Parser)]
-#[command(name = NAME, version, max_term_width = 100)]
+#[command(name = NAME, version, max_term_width = 100, after_long_help = "Examples:
+  atm-agent-mcp demo                         # see what it does: no account, no network
+  atm-agent-mcp setup                        # register it with Claude Code; shown first
+  atm-agent-mcp sessions                     # the agents of this repository's team")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -62,12 +63,12 @@ pub fn command() -> clap::Command {
     let whole = Cli::command();
     // Completions would offer what is hidden.
     let shown: Vec<clap::Command> = whole.get_subcommands().filter(|one| !one.is_hide_set()).cloned().collect();
-    let (about, long_about) = (whole.get_about().cloned(), whole.get_long_about().cloned());
+    let (about, examples) = (whole.get_about().cloned(), whole.get_after_long_help().cloned());
     let version = env!("CARGO_PKG_VERSION");
     clap::Command::new(NAME)
         .version(version)
         .about(about.unwrap_or_default())
-        .long_about(long_about.unwrap_or_default())
+        .after_long_help(examples.unwrap_or_default())
         .subcommand_required(true)
         .subcommands(shown)
 }

@@ -28,6 +28,10 @@ use ui::{Program, Ui};
 ///
 /// With --read-only the agent is followed as plain text, without the UI.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp attach ana
+  atm-agent-mcp attach ana --read-only --turns 3
+  atm-agent-mcp attach ana --read-only --json | jq .method")]
 pub(super) struct Args {
     /// A name, an agent id, or a thread id
     agent: String,

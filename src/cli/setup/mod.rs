@@ -36,14 +36,12 @@ const SETTINGS: &str = include_str!("atm.toml");
 /// (Claude Code's, .mcp.json, Claude Desktop's) still start the lost `codex mcp-server`, they are made to start this program
 /// under the same name, with the same environment. What is done is remembered, and --undo takes back what is still as it
 /// was left.
-///
-/// Examples:
-///   atm-agent-mcp setup                        # shows what would be done; with --yes it is
-///   atm-agent-mcp setup --scope project        # for everybody who has this project
-///   atm-agent-mcp setup --settings --completions --yes
-///   atm-agent-mcp setup --undo
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp setup                        # shows what would be done; with --yes it is
+  atm-agent-mcp setup --scope project        # for everybody who has this project
+  atm-agent-mcp setup --settings --completions --yes
+  atm-agent-mcp setup --undo")]
 pub(super) struct Args {
     /// Register it with Claude Code: user (for you, in every project), project (for everybody who has this project: in its
     /// .mcp.json), local (for you, in this project) [default: user]
