@@ -125,6 +125,23 @@ async fn the_lost_server_is_replaced_where_it_stands_and_taken_back_byte_for_byt
     assert!(home.shows(&["--undo", "--yes"]).await.starts_with("Nothing to take back"));
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn claude_desktop_starts_this_program_by_its_whole_path() {
+    let home = Home::new().await;
+    let desktop = home.stage.home().join(".config/Claude/claude_desktop_config.json");
+    let lost = r#"{"mcpServers": {"codex": {"command": "npx", "args": ["-y", "@openai/codex", "mcp-server"]}}}"#;
+    home.write(&desktop, lost);
+    let done = home.shows(&["--yes"]).await;
+    assert!(done.contains("done: change the entry `codex`") && done.contains("for Claude Desktop"), "{done}");
+    assert!(done.contains("not on PATH"), "Claude Code has it not yet: {done}");
+    let now: Value = serde_json::from_str(&read(&desktop)).unwrap();
+    let entry = json!({"command": env!("CARGO_BIN_EXE_atm-agent-mcp"), "args": ["serve"]});
+    assert_eq!(now["mcpServers"]["codex"], entry);
+    home.shows(&["--undo", "--yes"]).await;
+    assert_eq!(read(&desktop), lost);
+}
+
 #[tokio::test]
 async fn what_was_changed_since_is_left_as_it_is() {
     let home = Home::new().await;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::claude::{claude_code, printed};
 use crate::claude_api::ClaudeApi;
 use crate::stage::{self, Scene, Stage};
+use crate::terminal::Terminal;
 
 const CODEX: &str = "0.169.0";
 const BIN: &str = env!("CARGO_BIN_EXE_atm-agent-mcp");
@@ -173,6 +174,32 @@ async fn what_the_user_has_changed_in_claude_code_since_is_left() {
         let back = printed(desk.setup(&["--undo", "--yes"]).await);
         assert!(back.starts_with("left, for it was changed since: "), "{back}");
         assert_eq!(desk.servers()["user"]["codex"]["command"], "mine");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn on_a_terminal_setup_asks_and_does_it_only_for_a_yes() {
+    stage::play(CODEX, async |stage: Stage| {
+        let scene = stage.plain().await;
+        let settings = scene.home().join(".claude.json");
+        let lost = r#"{"mcpServers": {"codex": {"command": "codex", "args": ["mcp-server"]}}}"#;
+        std::fs::write(&settings, lost).unwrap();
+        let size = (120, 30);
+        for (key, ends, is_lost) in [("n", "ended with 0", true), ("y", "done: change the entry `codex`", false)] {
+            let terminal = Terminal::run(&scene, size, &["setup"]).await;
+            let asked = terminal.shows("Do it? [y/N]").await;
+            assert!(asked.contains("- codex mcp-server"), "{asked}");
+            terminal.press(&[key, "Enter"]).await;
+            terminal.shows(ends).await;
+            terminal.shows("ended with 0").await;
+            assert_eq!(std::fs::read_to_string(&settings).unwrap() == lost, is_lost);
+        }
+        let terminal = Terminal::run(&scene, size, &["setup", "--undo"]).await;
+        terminal.shows("Take it back? [y/N]").await;
+        terminal.press(&["y", "Enter"]).await;
+        terminal.shows("ended with 0").await;
+        assert_eq!(std::fs::read_to_string(&settings).unwrap(), lost);
     })
     .await;
 }
