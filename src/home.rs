@@ -53,15 +53,14 @@ impl Home {
         self.own_dir().join("agent-sessions")
     }
 
-    /// Where Claude Code keeps what its user has registered: beside its directory, or in one that was moved (2.1.330).
-    pub fn claude_settings(&self) -> PathBuf {
-        let is_moved = self.claude != self.root.join(".claude");
-        if is_moved { &self.claude } else { &self.root }.join(".claude.json")
-    }
-
     /// The user's settings: `.config/atm/config.toml`.
     pub fn config_file(&self) -> PathBuf {
         self.own_dir().join("config.toml")
+    }
+
+    /// What `setup` has done, so that it can be taken back: `.config/atm/setup.json`.
+    pub fn setup_file(&self) -> PathBuf {
+        self.own_dir().join("setup.json")
     }
 
     /// One directory for each running server: `.config/atm/run`.
@@ -292,13 +291,6 @@ mod tests {
         assert_eq!(config(None, None), Path::new("/home/u/.claude/teams/my-team/config.json"));
         assert_eq!(config(None, Some("/c")), Path::new("/c/teams/my-team/config.json"));
         assert_eq!(config(Some("/a"), Some("/c")), Path::new("/a/.claude/teams/my-team/config.json"));
-        let settings = |claude: Option<&str>| {
-            Home::from(None, claude.map(Into::into), Some("/home/u".into())).unwrap().claude_settings()
-        };
-        assert_eq!(
-            [settings(None), settings(Some("/c"))],
-            ["/home/u/.claude.json", "/c/.claude.json"].map(PathBuf::from)
-        );
         let inbox = Home::at("/h").claude_team(&team).inbox(&MemberName::parse("a.b").unwrap());
         assert_eq!(inbox, Path::new("/h/.claude/teams/my_Team/inboxes/a-b.json"));
     }

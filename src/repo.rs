@@ -25,6 +25,16 @@ impl Repository {
         &self.root
     }
 
+    /// The root of the main working tree, of which this may be a linked one.
+    pub fn main_root(&self) -> PathBuf {
+        let main = || {
+            let git = self.git_dir()?;
+            let common = git.join(fs::read_to_string(git.join("commondir")).ok()?.trim()).canonicalize().ok()?;
+            (common.file_name()? == ".git").then(|| common.parent().map(Path::to_owned))?
+        };
+        main().unwrap_or_else(|| self.root.clone())
+    }
+
     /// The root directory's own name; `None` for a file system's root, or a name that is not UTF-8.
     pub fn name(&self) -> Option<String> {
         Some(self.root.file_name()?.to_str()?.to_owned())
@@ -116,6 +126,9 @@ mod tests {
         git(&root, &["worktree", "add", "--quiet", "-b", "side", "../tree"]);
         assert_eq!(branch(&dir.path().join("tree")).as_deref(), Some("side"));
         assert_eq!(Repository::around(&dir.path().join("tree")).unwrap().name().as_deref(), Some("tree"));
+        let main_root = |dir: &Path| Repository::around(dir).unwrap().main_root().canonicalize().unwrap();
+        assert_eq!(main_root(&dir.path().join("tree")), root.canonicalize().unwrap());
+        assert_eq!(main_root(&root), root.canonicalize().unwrap());
 
         repository(dir.path(), "lib");
         git(&root, &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../lib", "sub"]);
@@ -123,6 +136,7 @@ mod tests {
         assert!(fs::read_to_string(root.join("sub/.git")).unwrap().starts_with("gitdir: ../"), "a relative path");
         assert_eq!(branch(&root.join("sub")).as_deref(), Some("of-the-submodule"));
         assert_eq!(branch(&root).as_deref(), Some("main"));
+        assert_eq!(main_root(&root.join("sub")), root.join("sub").canonicalize().unwrap());
     }
 
     #[test]

@@ -7,7 +7,12 @@ use crate::config::{Listed, ServeFlags};
 use crate::plain::on_one_line;
 
 /// Show every setting and where its value comes from
+///
+/// It takes the flags of serve, and shows what would hold with them.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp config
+  atm-agent-mcp config --json --role reviewer")]
 pub(super) struct Args {
     /// Print JSON
     #[arg(long)]

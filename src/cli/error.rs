@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::attach::AttachFailure;
 use super::queue::QueueFailure;
+use super::setup::SetupFailure;
 use super::top::TopFailure;
 use crate::config::ConfigError;
 use crate::ids::AgentName;
@@ -34,6 +35,9 @@ pub enum CliError {
     /// The live screen.
     #[error("{0}")]
     Top(#[from] TopFailure),
+    /// Setting up.
+    #[error("{0}")]
+    Setup(#[from] SetupFailure),
     /// No home directory.
     #[error("no home directory is known")]
     NoHome,
@@ -108,6 +112,7 @@ impl CliError {
         let hint = match self {
             CliError::Attach(failure) => return failure.hint(),
             CliError::Top(failure) => failure.hint(),
+            CliError::Setup(failure) => failure.hint(),
             CliError::Config(_) => Some("`atm-agent-mcp config` shows every value and where it comes from"),
             CliError::Serve(ServeError::Resume(_)) => {
                 Some("start without --resume; agent_sessions lists who can be continued")
@@ -144,6 +149,7 @@ impl CliError {
         match self {
             CliError::Config(_) | CliError::NoHome | CliError::IsAgent(_) => 2,
             CliError::Queue(failure) => failure.code(),
+            CliError::Setup(failure) => failure.code(),
             CliError::Serve(_)
             | CliError::Attach(_)
             | CliError::Top(_)
@@ -170,3 +176,6 @@ impl CliError {
         ExitCode::from(self.code())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,13 +19,11 @@ use crate::tools::{Office, ReadMailArgs, SendArgs, Speaker};
 ///
 /// You speak as the lead (setting `lead`), or as a member of your own with --as: whoever is written to can answer you. An
 /// agent's name is its own.
-///
-/// Examples:
-///   atm-agent-mcp mail send ana "the schema is wrong"
-///   git diff | atm-agent-mcp mail send ana - --as sam
-///   atm-agent-mcp mail read --as sam
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = r#"Examples:
+  atm-agent-mcp mail send ana "the schema is wrong"
+  git diff | atm-agent-mcp mail send ana - --as sam
+  atm-agent-mcp mail read --as sam"#)]
 pub(super) struct Args {
     /// The name under which you take part [default: the lead's]
     #[arg(long = "as", value_name = "NAME", global = true, value_parser = AgentName::parse)]
@@ -41,12 +39,17 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// How many messages are unread, and what became of those that were sent last
+    #[command(after_long_help = "Examples:
+  atm-agent-mcp mail list --as sam")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Read what is unread
+    #[command(after_long_help = "Examples:
+  atm-agent-mcp mail read --as sam
+  atm-agent-mcp mail read --keep --limit 5")]
     Read {
         /// Also what was read before
         #[arg(long)]
@@ -62,6 +65,9 @@ enum Command {
         json: bool,
     },
     /// Write to a member of the team
+    #[command(after_long_help = r#"Examples:
+  atm-agent-mcp mail send ana "the schema is wrong"
+  git diff | atm-agent-mcp mail send ana - --as sam"#)]
     Send {
         /// A member's name, or name@team
         to: String,

@@ -2,10 +2,12 @@
 
 mod agent_tools;
 mod attach;
+mod claude_config;
 mod config;
 mod demo;
 mod doctor;
 pub mod error;
+mod json_edit;
 mod log;
 mod mail;
 mod output;
@@ -13,6 +15,8 @@ mod place;
 mod queue;
 mod serve;
 mod sessions;
+mod setup;
+mod shell;
 mod stdio;
 mod summary;
 mod timeline;
@@ -22,13 +26,17 @@ mod whose;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// What the program is called.
+pub const NAME: &str = "atm-agent-mcp";
 
 /// An MCP server that runs a team of Codex agents.
-///
-/// Register it with Claude Code: claude mcp add codex -- atm-agent-mcp serve
 #[derive(Debug, Parser)]
-#[command(name = "atm-agent-mcp", version, max_term_width = 100)]
+#[command(name = NAME, version, max_term_width = 100, after_long_help = "Examples:
+  atm-agent-mcp demo                         # see what it does: no account, no network
+  atm-agent-mcp setup                        # register it with Claude Code; shown first
+  atm-agent-mcp sessions                     # the agents of this repository's team")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,6 +44,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Setup(setup::Args),
     Serve(serve::Args),
     Attach(attach::Args),
     Top(top::Args),
@@ -45,8 +54,8 @@ enum Command {
     Mail(mail::Args),
     Summary(summary::Args),
     Config(config::Args),
-    Demo(demo::Args),
     Doctor(doctor::Args),
+    Demo(demo::Args),
     #[command(hide = true)]
     AgentTools(agent_tools::Args),
 }
@@ -54,6 +63,21 @@ enum Command {
 /// How many threads read and write files. Each takes memory that does not come back (glibc gives it an arena): in 136 s of the
 /// soak a server grew from 32 to 45 MiB with up to 49 of them, from 32 to 41 with 16, from 29 to 33 with 6.
 const FILE_THREADS: usize = 8;
+
+/// The command line as people see it, for what is made from it: man pages, completions, the reference.
+pub fn command() -> clap::Command {
+    let whole = Cli::command();
+    // Completions would offer what is hidden.
+    let shown: Vec<clap::Command> = whole.get_subcommands().filter(|one| !one.is_hide_set()).cloned().collect();
+    let (about, examples) = (whole.get_about().cloned(), whole.get_after_long_help().cloned());
+    let version = env!("CARGO_PKG_VERSION");
+    clap::Command::new(NAME)
+        .version(version)
+        .about(about.unwrap_or_default())
+        .after_long_help(examples.unwrap_or_default())
+        .subcommand_required(true)
+        .subcommands(shown)
+}
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -72,6 +96,7 @@ pub fn main() -> ExitCode {
             log::start();
         }
         let done = match command {
+            Command::Setup(args) => setup::run(args),
             Command::Serve(args) => runtime.block_on(serve::run(args)),
             Command::Attach(args) => runtime.block_on(attach::run(args)),
             Command::Top(args) => runtime.block_on(top::run(args)),

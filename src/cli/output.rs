@@ -1,7 +1,6 @@
 //! What a command prints on stdout.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -66,17 +65,6 @@ pub(super) fn visible(text: &str) -> String {
     shown
 }
 
-/// A path as a shell takes it.
-pub(super) fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.into_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 /// Prints JSON for people and programs.
 pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
     let printed = serde_json::to_string_pretty(value).map_err(|error| CliError::Output(error.into()))?;
@@ -98,12 +86,5 @@ mod tests {
     #[test]
     fn what_is_shown_on_a_terminal_cannot_write_over_it() {
         assert_eq!(visible("a\u{1b}[2J\tb\r\nc"), "a\\u{1b}[2J\tb\\r\nc");
-    }
-
-    #[test]
-    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
-        assert_eq!(quoted(Path::new("/opt/codex-0.1/codex")), "/opt/codex-0.1/codex");
-        assert_eq!(quoted(Path::new("/my dir/it's")), r"'/my dir/it'\''s'");
-        assert_eq!(quoted(Path::new("")), "''");
     }
 }

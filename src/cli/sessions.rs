@@ -22,13 +22,11 @@ use crate::session::identity::Lock;
 const HEADS: [&str; 9] = ["NAME", "STATE", "LAST", "TURNS", "TOKENS", "QUEUE", "MODEL", "AGENT", "DIRECTORY"];
 
 /// List the agents of a team, also while no server runs
-///
-/// Examples:
-///   atm-agent-mcp sessions                     # those of this repository's team
-///   atm-agent-mcp sessions --all-teams --state running
-///   atm-agent-mcp sessions --prune             # what would be removed; with --yes it is
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp sessions                     # those of this repository's team
+  atm-agent-mcp sessions --all-teams --state running
+  atm-agent-mcp sessions --prune             # what would be removed; with --yes it is")]
 pub(super) struct Args {
     #[command(flatten)]
     whose: Whose,

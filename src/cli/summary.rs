@@ -9,6 +9,9 @@ use super::whose::Whose;
 ///
 /// It is written when an agent is closed: its last answer, or with `agent_close {"summary": true}` what it says of all its work.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp summary ana
+  atm-agent-mcp summary ana --team my-team")]
 pub(super) struct Args {
     /// A name, an agent id, or a thread id
     agent: String,

@@ -15,12 +15,10 @@ use crate::plain::on_one_line;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Show who did what: calls, deliveries, decisions, a line each
-///
-/// Examples:
-///   atm-agent-mcp log --since 10m
-///   atm-agent-mcp log ana --follow
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp log --since 10m
+  atm-agent-mcp log ana --follow")]
 pub(super) struct Args {
     /// Only what concerns this agent, by its name
     agent: Option<String>,

@@ -18,6 +18,9 @@ use crate::top::{self, Left, Screen, Teams, TopError};
 /// Who works, on what and since when; what waits for whom; who asks for a decision. Keys attach, say something, interrupt,
 /// close, approve and decline; `?` lists them. It works without a server, and with any number of them.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp top
+  atm-agent-mcp top --all-teams")]
 pub(super) struct Args {
     /// The agents of every team
     #[arg(long, conflicts_with = "team")]

@@ -72,9 +72,11 @@ async fn where_all_is_well_it_says_so_in_plain_text_and_exits_with_0() {
     let said = doctor(&stage, &[], &[]).await;
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{}", said.stdout);
     assert!(said.stdout.ends_with("\nAll is well.\n") && !said.stdout.contains('\u{1b}'), "{}", said.stdout);
-    for line in
-        ["  ok       Codex 0.169.0 (", "  ok       dynamic tools: known", "  ok       the server codex (scope user) is"]
-    {
+    for line in [
+        "  ok       Codex 0.169.0 (",
+        "  ok       dynamic tools: known",
+        "  ok       the server codex (for you in every project) is",
+    ] {
         assert!(said.stdout.contains(line), "no {line:?} in {}", said.stdout);
     }
     let made: Vec<_> =
@@ -168,7 +170,7 @@ async fn settings_that_no_server_starts_with_are_an_error_and_the_rest_is_looked
 }
 
 #[tokio::test]
-async fn a_server_that_runs_what_codex_has_no_more_is_named_with_the_commands_that_replace_it() {
+async fn a_server_that_runs_what_codex_has_no_more_is_named_with_the_command_that_replaces_it() {
     let stage = stage(well()).await;
     let old =
         json!({"mcpServers": {"old": {"command": "codex", "args": ["mcp-server"], "env": {"KEY": "sk-very-secret"}}}});
@@ -176,8 +178,8 @@ async fn a_server_that_runs_what_codex_has_no_more_is_named_with_the_commands_th
     let (code, found) = found(&stage, &[], &[]).await;
     let finding = trouble(&found, "registration");
     assert_eq!((code, word(finding, "level")), (Some(1), "warning"));
-    let mend = "claude mcp remove -s project old && claude mcp add -s project old -- atm-agent-mcp serve";
-    assert_eq!(word(finding, "mend"), mend);
+    assert!(word(finding, "what").contains("the server old (for everybody who has the project)"), "{finding}");
+    assert_eq!(word(finding, "mend"), "atm-agent-mcp setup");
     assert!(!format!("{found:?}").contains("sk-very-secret"));
 }
 

@@ -20,6 +20,7 @@ mod queue_cli;
 mod roster;
 mod server;
 mod settings;
+mod setup;
 mod stage;
 mod starts;
 mod turns;

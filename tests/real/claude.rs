@@ -59,7 +59,7 @@ impl Scene {
 }
 
 /// What it printed; it has not failed.
-fn printed(output: Output) -> String {
+pub(crate) fn printed(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

@@ -49,6 +49,7 @@ mod reading;
 mod restart;
 mod schema;
 mod session;
+mod setup;
 mod stage;
 mod tasks;
 mod terminal;

@@ -30,8 +30,8 @@ const ARROWS: [(&str, &[&str]); 22] = [
     (
         "cli",
         &[
-            "serve", "top", "tools", "plain", "demo", "session", "queue", "mail", "journal", "codex", "config", "repo",
-            "home", "ids",
+            "serve", "top", "tools", "plain", "demo", "session", "queue", "mail", "journal", "codex", "config",
+            "policy", "repo", "home", "ids",
         ],
     ),
 ];

@@ -6,6 +6,7 @@ mod events;
 mod joined;
 mod mail;
 mod queue;
+mod reference;
 mod stage;
 #[path = "../../testing/toolbox.rs"]
 mod toolbox;

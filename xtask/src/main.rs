@@ -1,4 +1,4 @@
-//! The project's own commands: codex, demo, test, chaos, check, bench.
+//! The project's own commands: codex, demo, test, chaos, check, bench, dist.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -9,6 +9,7 @@ use crate::run::{answers, run};
 use crate::workspace::Workspace;
 
 mod crates;
+mod dist;
 mod npm;
 mod run;
 mod workspace;
@@ -24,6 +25,7 @@ Commands:
   check             formatting, clippy, rustdoc and cargo deny, each with warnings as errors; and the book is built
   bench [NAME] [ARGS…]
                     measure what we cost (overhead), what the queue (queue) and mail (mail) cost, or all; ARGS go to the benchmarks
+  dist              the release binary, man pages, completions and licences, in target/dist
   help              say this
 ";
 
@@ -67,6 +69,7 @@ enum Task {
     Chaos(Vec<OsString>),
     Check,
     Bench(Vec<&'static str>, Vec<OsString>),
+    Dist,
     Help,
 }
 
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Task::Chaos(args) => chaos(&workspace, &args),
         Task::Check => check(&workspace),
         Task::Bench(names, args) => bench(&workspace, &names, &args),
+        Task::Dist => dist::dist(&workspace),
         Task::Help => {
             eprint!("{USAGE}");
             Ok(ExitCode::SUCCESS)
@@ -118,12 +122,17 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, Error> {
             })
         }
         Some("chaos") => Ok(Task::Chaos(rest)),
-        Some("check") => match rest.first() {
-            None => Ok(Task::Check),
-            Some(arg) => Err(format!("check takes no arguments, but was given {}", arg.display())),
-        },
+        Some("check") => alone("check", &rest, Task::Check),
+        Some("dist") => alone("dist", &rest, Task::Dist),
         Some("help" | "--help" | "-h") => Ok(Task::Help),
         _ => Err(format!("there is no command {}", word.display())),
+    }
+}
+
+fn alone(word: &str, rest: &[OsString], task: Task) -> Result<Task, Error> {
+    match rest.first() {
+        None => Ok(task),
+        Some(arg) => Err(format!("{word} takes no arguments, but was given {}", arg.display())),
     }
 }
 
@@ -252,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for line in ["", "tests", "check --fix", "codex latest", "codex 0.169.0 ../up"] {
+        for line in ["", "tests", "check --fix", "dist all", "codex latest", "codex 0.169.0 ../up"] {
             assert!(parsed(line).is_err(), "{line:?}");
         }
     }

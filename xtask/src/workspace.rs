@@ -47,9 +47,14 @@ impl Workspace {
         self.target.join("inspector")
     }
 
-    /// Holds one directory for each installed version of something else that the tests run.
+    /// A directory of its own among what is built: for each installed version of something that the tests run, or for a distribution.
     pub(crate) fn installed(&self, what: &str) -> PathBuf {
         self.target.join(what)
+    }
+
+    /// A file of the project.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.root.join(name)
     }
 
     /// A program that `cargo build` leaves, in the directory of its profile.

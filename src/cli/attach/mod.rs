@@ -4,13 +4,14 @@ mod error;
 mod follow;
 mod ui;
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use super::error::CliError;
 use super::output;
 use super::place::Place;
 use super::queue::{Presence, TeamQueues};
+use super::shell;
 use crate::codex::Environment;
 use crate::config::ServeFlags;
 use crate::ids::{Team, ThreadId};
@@ -27,6 +28,10 @@ use ui::{Program, Ui};
 ///
 /// With --read-only the agent is followed as plain text, without the UI.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp attach ana
+  atm-agent-mcp attach ana --read-only --turns 3
+  atm-agent-mcp attach ana --read-only --json | jq .method")]
 pub(super) struct Args {
     /// A name, an agent id, or a thread id
     agent: String,
@@ -102,17 +107,8 @@ fn open_plainly(record: &Record, thread: &ThreadId, codex: &Program, yes: bool) 
         output::text(&format!("{}\n", on_one_line(&command)))?;
         return Err(AttachFailure::NotRunning { agent: record.identity.clone() }.into());
     }
-    if yes || agreed(&command)? {
+    if yes || shell::agreed(&format!("Open it now ({})?", on_one_line(&command))).map_err(AttachFailure::NoAnswer)? {
         Ui::find(codex)?.open(thread, None, record.cwd())?;
     }
     Ok(())
-}
-
-/// Whether the person at the terminal says yes.
-fn agreed(command: &str) -> Result<bool, CliError> {
-    eprint!("Open it now ({})? [y/N] ", on_one_line(command));
-    std::io::stderr().flush().map_err(CliError::Output)?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(AttachFailure::NoAnswer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

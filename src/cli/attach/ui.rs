@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::error::AttachFailure;
-use crate::cli::output::quoted;
+use crate::cli::shell;
 use crate::codex::Environment;
 use crate::codex::guest::{Guest, GuestError};
 use crate::codex::program::{self, UI_LEAVES_TOOLS, Version};
@@ -20,8 +20,8 @@ impl Program {
     /// The command that opens a thread, for a person to type.
     pub(super) fn shown(&self, thread: &ThreadId, cwd: &Path) -> String {
         let codex = self.setting.as_deref().unwrap_or(Path::new("codex"));
-        let open = format!("{} resume {thread}", quoted(codex));
-        if cwd.is_dir() { format!("cd {} && {open}", quoted(cwd)) } else { open }
+        let open = format!("{} resume {thread}", shell::path(codex));
+        if cwd.is_dir() { format!("cd {} && {open}", shell::path(cwd)) } else { open }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::finding::{Check, Finding};
 use super::programs;
 use super::progress::Progress;
-use crate::cli::output::quoted;
+use crate::cli::shell;
 use crate::codex::probe::{Answer, Login, McpEnd, McpStart, OwnSetup, Probe};
 use crate::codex::{CodexError, Environment, Launch, StartError, Transport};
 use crate::home::Home;
@@ -193,7 +193,7 @@ fn judge_login(login: &Login, setup: &OwnSetup, codex: &Path, is_set: impl Fn(&s
         (None, true, _) => Check::Login
             .error("the user is not logged in, says Codex")
             .because("every turn would fail")
-            .mend(format!("{} login", quoted(codex))),
+            .mend(format!("{} login", shell::path(codex))),
         (None, false, Some(variable)) if !is_set(variable) => Check::Login
             .error(format!("the model provider {provider} reads its key from {variable}, which is not set here"))
             .because("every turn would fail; what a client starts has that client's environment")

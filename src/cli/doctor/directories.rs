@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::finding::{Check, Finding};
-use crate::cli::output::quoted;
+use crate::cli::shell;
 use crate::home::{ASIDE, Home};
 use crate::ids::{Team, TeamName};
 
@@ -35,7 +35,7 @@ fn ours(own: &Path) -> Finding {
         Err((path, why_not)) => Check::Directories
             .error(format!("{} cannot be written to: {why_not}", path.display()))
             .because(why)
-            .mend(format!("ls -ld {}, and give it back to yourself, or set ATM_HOME", quoted(&path))),
+            .mend(format!("ls -ld {}, and give it back to yourself, or set ATM_HOME", shell::path(&path))),
     }
 }
 
@@ -48,7 +48,7 @@ fn claudes(home: &Home, team: &Team) -> Option<Finding> {
         Err(why) => why,
     };
     let finding = Check::Directories.warning(format!("{} cannot be written to: {why_not}", path.display()));
-    Some(finding.because("the team's mail is kept there").mend(format!("ls -ld {}", quoted(&path))))
+    Some(finding.because("the team's mail is kept there").mend(format!("ls -ld {}", shell::path(&path))))
 }
 
 enum Where {
@@ -89,13 +89,13 @@ fn modes(home: &Home) -> Vec<Finding> {
     if let Some(first) = foreign.first() {
         let what = format!("{} belong to another user: {}", directories(foreign.len()), first.display());
         let finding = Check::Directories.error(what).because("servers of yours cannot keep anything there");
-        found.push(finding.mend(format!("sudo chown -R \"$(id -un)\" {}", quoted(&own))));
+        found.push(finding.mend(format!("sudo chown -R \"$(id -un)\" {}", shell::path(&own))));
     }
     if let Some(first) = open.first() {
         let what = format!("{} can be entered by other users: {}", directories(open.len()), first.display());
         let finding = Check::Directories.warning(what);
         let finding = finding.because("what agents are told and answer stands in them, and their sockets do");
-        found.push(finding.mend(format!("chmod -R go= {}", quoted(&own))).fix(Fix::Private(open)));
+        found.push(finding.mend(format!("chmod -R go= {}", shell::path(&own))).fix(Fix::Private(open)));
     }
     found
 }

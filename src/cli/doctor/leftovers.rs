@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::finding::{Check, Finding, Fix};
-use crate::cli::output::quoted;
+use crate::cli::shell;
 use crate::codex::run_dir::{self, Left};
 use crate::home::{Home, TeamDir};
 use crate::ids::{AgentId, Team, TeamName};
@@ -62,7 +62,7 @@ fn members(home: &Home, team: &Team) -> Option<Finding> {
         Err(error) => {
             let finding = Check::Leftovers.warning(format!("the roster of the team {team} cannot be read: {error}"));
             let why = "its agents cannot join it, and their mail stays where it is";
-            return Some(finding.because(why).mend(format!("cat {}", quoted(&home.claude_team(&name).config()))));
+            return Some(finding.because(why).mend(format!("cat {}", shell::path(&home.claude_team(&name).config()))));
         }
     };
     let dead: Vec<&Member> =
@@ -99,7 +99,7 @@ fn broken_records(dir: &TeamDir) -> Vec<Finding> {
         };
         let finding = Check::Leftovers.warning(format!("the record {} cannot be read: {why}", path.display()));
         let finding = finding.because("its agent is not listed, and cannot be continued");
-        Some(finding.mend(format!("mv {0} {0}.broken", quoted(&path))))
+        Some(finding.mend(format!("mv {0} {0}.broken", shell::path(&path))))
     });
     broken.collect()
 }
@@ -112,7 +112,7 @@ fn waits(queue: &Queue, record: &Record) -> Vec<Finding> {
         Err(error) => {
             let what = format!("the queue of {identity}@{team} cannot be read: {error}");
             let finding = Check::Leftovers.warning(what).because("what stands in it does not arrive");
-            return vec![finding.mend(format!("ls -l {}", quoted(queue.dir())))];
+            return vec![finding.mend(format!("ls -l {}", shell::path(queue.dir())))];
         }
     };
     let mut found = Vec::new();

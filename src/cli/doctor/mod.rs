@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use super::error::CliError;
 use super::output;
+use crate::cli::claude_config::Files;
 use crate::codex::Environment;
 use crate::config::{self, ConfigError, Loaded, ServeFlags, Sources};
 use crate::home::Home;
@@ -32,16 +33,13 @@ const INTERRUPTED: u8 = 130;
 ///
 /// Codex is started and asked (no token is read); one thread that is kept nowhere is opened to
 /// see how long its MCP servers take; a temporary server plays a turn with a scripted model.
-///
-/// Examples:
-///   atm-agent-mcp doctor              # look at everything; nothing is changed
-///   atm-agent-mcp doctor --fix        # clear up after dead servers, make our directories private
-///   atm-agent-mcp doctor --live       # also ask the real model for one word
-///   atm-agent-mcp doctor --json       # for programs
-///
 /// Exit code: 0 all is well, 1 something is to be looked at, 2 agents cannot work.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp doctor              # look at everything; nothing is changed
+  atm-agent-mcp doctor --fix        # clear up after dead servers, make our directories private
+  atm-agent-mcp doctor --live       # also ask the real model for one word
+  atm-agent-mcp doctor --json       # for programs")]
 pub(super) struct Args {
     /// Mend what is safe to mend: what the next server would do anyway, and the modes of our own directories
     #[arg(long)]
@@ -159,7 +157,7 @@ async fn on_the_disk(home: Home, cwd: PathBuf, team: Team) -> Vec<Finding> {
     let looked = tokio::task::spawn_blocking(move || {
         let mut found = directories::look(&home, &team);
         found.extend(leftovers::look(&home));
-        found.extend(registration::look(&home, &cwd));
+        found.extend(registration::look(&Files::find(&cwd), &cwd));
         found
     });
     match looked.await {

@@ -7,6 +7,8 @@ use crate::ids::EntryId;
 
 /// Remove an entry, waiting or buried; one that is being delivered stays
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp queue drop 01890a5d-ac96-774b-bcce-b302099a8057")]
 pub(super) struct Args {
     /// The entry, as `queue push` or `queue list` printed it
     #[arg(value_parser = EntryId::parse)]

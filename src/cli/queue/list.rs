@@ -16,6 +16,9 @@ const HEADS: [&str; 8] = ["ID", "AGENT", "AGE", "STATE", "URGENCY", "ATTEMPTS", 
 
 /// Show what waits for the agents, in the order in which it is delivered
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp queue list
+  atm-agent-mcp queue list ana --dead --json")]
 pub(super) struct Args {
     /// A name, an agent id, or a thread id; all agents otherwise
     agent: Option<String>,

@@ -28,6 +28,9 @@ pub(super) use team::{Presence, TeamQueues};
 ///
 /// Works with or without a running server. Any other program can do the same with a file: see docs/queue.md.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = r#"Examples:
+  atm-agent-mcp queue push ana "look at the failing test first"
+  atm-agent-mcp queue list"#)]
 pub(super) struct Args {
     /// The team whose agents these are [default: the repository's name]
     #[arg(long, global = true, value_name = "TEAM", value_parser = Team::parse)]

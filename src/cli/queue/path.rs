@@ -6,6 +6,9 @@ use crate::cli::output;
 
 /// Print the directory of an agent's queue, made if need be, so that a script can write to it
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = r#"Examples:
+  atm-agent-mcp queue path ana
+  ls "$(atm-agent-mcp queue path ana)""#)]
 pub(super) struct Args {
     /// A name, an agent id, or a thread id
     agent: String,

@@ -24,6 +24,10 @@ const KIND_MAX: usize = 64;
 /// The message reaches the agent's thread unchanged and once. It is safe on disk when this returns, whether the agent runs
 /// or not.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = r#"Examples:
+  atm-agent-mcp queue push ana "look at the failing test first"
+  atm-agent-mcp queue push ana "stop: the schema is wrong" --urgent
+  git diff | atm-agent-mcp queue push ana --from pre-commit --wait --timeout 5m"#)]
 pub(super) struct Args {
     /// A name, an agent id, or a thread id
     agent: String,

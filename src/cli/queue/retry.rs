@@ -9,6 +9,8 @@ use crate::queue::Standing;
 
 /// Put a buried entry back into its old place, without its failures and its time limit
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp queue retry 01890a5d-ac96-774b-bcce-b302099a8057")]
 pub(super) struct Args {
     /// The entry, as `queue list --dead` shows it
     #[arg(value_parser = EntryId::parse)]

@@ -15,6 +15,8 @@ use crate::queue::Urgency;
 
 /// Show one entry: where it stands, or that it was delivered, and its whole text
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  atm-agent-mcp queue show 01890a5d-ac96-774b-bcce-b302099a8057")]
 pub(super) struct Args {
     /// The entry, as `queue push` or `queue list` printed it
     #[arg(value_parser = EntryId::parse)]

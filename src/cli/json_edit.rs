@@ -1,0 +1,224 @@
+//! Changes one field of a JSON text, and leaves every other byte alone.
+//!
+//! The settings of other programs are theirs: their order, their spaces and what we do not know stay as they are.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::ops::Range;
+
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::ser::Formatter;
+use serde_json::value::RawValue;
+
+/// The fields of an object in their order; `None` for anything else.
+pub(super) fn fields(object: &str) -> Option<Vec<(String, &str)>> {
+    let Fields(fields) = serde_json::from_str(object).ok()?;
+    Some(fields.into_iter().map(|(name, value)| (name, value.get())).collect())
+}
+
+/// The text of the value at a path of names; of a field that is there twice the last one, as `JSON.parse` takes it.
+pub(super) fn value<'a>(text: &'a str, path: &[&str]) -> Option<&'a str> {
+    path.iter().try_fold(text.trim(), |object, name| {
+        fields(object)?.into_iter().rev().find(|(field, _)| field == name).map(|(_, value)| value)
+    })
+}
+
+/// The text with this value at that path: in place of what is there, or as the last field of its object. Objects that lack
+/// on the way are made. `None` if the text is no object, or something on the way is none.
+pub(super) fn set(text: &str, path: &[&str], new: &impl Serialize) -> Option<String> {
+    let mut compact = Vec::new();
+    new.serialize(&mut serde_json::Serializer::with_formatter(&mut compact, OnOneLine)).ok()?;
+    put(text, path, &serde_json::to_string_pretty(new).ok()?, &String::from_utf8(compact).ok()?)
+}
+
+/// Sets a value that is written over several lines, or on one where those around it are.
+fn put(text: &str, path: &[&str], spread: &str, compact: &str) -> Option<String> {
+    if let Some(old) = value(text, path) {
+        let range = place(text, old);
+        let new = if old.contains('\n') { deeper(spread, indent_at(text, range.start)) } else { compact.to_owned() };
+        return Some(replaced(text, range, &new));
+    }
+    let (name, above) = path.split_last()?;
+    let key = serde_json::to_string(name).ok()?;
+    let Some(object) = value(text, above) else {
+        let spread = format!("{{\n  {key}: {}\n}}", deeper(spread, "  "));
+        return put(text, above, &spread, &format!("{{{key}: {compact}}}"));
+    };
+    let (fields, range) = (fields(object)?, place(text, object));
+    let Some((_, last)) = fields.last() else {
+        let outer = indent_at(text, range.start);
+        let inner = format!("{outer}  ");
+        let object = format!("{{\n{inner}{key}: {}\n{outer}}}", deeper(spread, &inner));
+        return Some(replaced(text, range, &object));
+    };
+    let end = place(text, last).end;
+    let field = if object.contains('\n') {
+        let inner = indent_at(text, place(text, fields[0].1).start);
+        format!(",\n{inner}{key}: {}", deeper(spread, inner))
+    } else {
+        format!(", {key}: {compact}")
+    };
+    Some(replaced(text, end..end, &field))
+}
+
+/// The text without the field at that path; `None` if it is not there.
+pub(super) fn remove(text: &str, path: &[&str]) -> Option<String> {
+    let (name, above) = path.split_last()?;
+    let object = place(text, value(text, above)?);
+    let fields = fields(&text[object.clone()])?;
+    let at = fields.iter().rposition(|(field, _)| field == name)?;
+    let end_of = |at: usize| place(text, fields[at].1).end;
+    let range = match (at, fields.len()) {
+        (0, 1) => object.start + 1..object.end - 1,
+        // With the comma that follows it.
+        (0, _) => object.start + 1..end_of(0) + text[end_of(0)..].find(',')? + 1,
+        // With the comma before it.
+        _ => end_of(at - 1)..end_of(at),
+    };
+    Some(replaced(text, range, ""))
+}
+
+/// Where a part of a text is in it.
+fn place(text: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr() - text.as_ptr().addr();
+    start..start + part.len()
+}
+
+fn replaced(text: &str, range: Range<usize>, new: &str) -> String {
+    [&text[..range.start], new, &text[range.end..]].concat()
+}
+
+/// The spaces with which the line begins that has this place.
+fn indent_at(text: &str, at: usize) -> &str {
+    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let spaces = text[line..at].len() - text[line..at].trim_start().len();
+    &text[line..line + spaces]
+}
+
+fn deeper(text: &str, indent: &str) -> String {
+    text.replace('\n', &format!("\n{indent}"))
+}
+
+/// As people write it on one line.
+struct OnOneLine;
+
+impl OnOneLine {
+    fn between<W: ?Sized + Write>(writer: &mut W, is_first: bool) -> io::Result<()> {
+        if is_first { Ok(()) } else { writer.write_all(b", ") }
+    }
+}
+
+impl Formatter for OnOneLine {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        OnOneLine::between(writer, first)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        OnOneLine::between(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+}
+
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'a>, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Vec<(String, &'de RawValue)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Object).map(Fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const FILE: &str = r#"{
+  "b": 1.0,
+  "mcpServers": {
+    "x": {
+      "args": [
+        "a"
+      ],  "command":"c"
+    }
+  },
+  "a": "\ud800"
+}
+"#;
+
+    #[test]
+    fn a_value_is_replaced_and_every_other_byte_stays() {
+        let edited = set(FILE, &["mcpServers", "x", "command"], &"new").unwrap();
+        assert_eq!(edited, FILE.replace(r#""command":"c""#, r#""command":"new""#));
+        let edited = set(FILE, &["mcpServers", "x", "args"], &["p", "q"]).unwrap();
+        assert_eq!(edited, FILE.replace("        \"a\"\n", "        \"p\",\n        \"q\"\n"));
+        let edited = set(r#"{"a":["x","y"],"b":1}"#, &["a"], &json!({"p": 1, "q": [2, 3]})).unwrap();
+        assert_eq!(edited, r#"{"a":{"p": 1, "q": [2, 3]},"b":1}"#);
+    }
+
+    #[test]
+    fn what_is_inserted_and_removed_again_leaves_the_bytes_as_they_were() {
+        for (text, path) in [
+            (FILE, &["mcpServers", "y"][..]),
+            (FILE, &["new"]),
+            (r#"{"a":1}"#, &["b"]),
+            ("{\n\t\"a\": {}\n}", &["b"]),
+            (" {} ", &["a"]),
+        ] {
+            let with = set(text, path, &json!({"command": "c", "args": ["s"]})).unwrap();
+            assert_eq!(value(&with, &[path, &["command"]].concat()), Some("\"c\""), "{with}");
+            assert_eq!(remove(&with, path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn objects_that_lack_on_the_way_are_made() {
+        let made = set("{}\n", &["mcpServers", "codex"], &json!({"command": "c"})).unwrap();
+        assert_eq!(made, "{\n  \"mcpServers\": {\n    \"codex\": {\n      \"command\": \"c\"\n    }\n  }\n}\n");
+        assert_eq!(set("[]", &["a"], &1), None);
+        assert_eq!(set(r#"{"a": 1}"#, &["a", "b"], &1), None);
+        assert_eq!(set("{", &["a"], &1), None);
+    }
+
+    #[test]
+    fn the_first_of_several_fields_is_removed_with_its_comma() {
+        assert_eq!(remove("{\n  \"a\": 1 ,\n  \"b\": 2\n}", &["a"]).unwrap(), "{\n  \"b\": 2\n}");
+        assert_eq!(remove(r#"{"a": 1, "b": 2}"#, &["b"]).unwrap(), r#"{"a": 1}"#);
+        assert_eq!(remove("{}", &["a"]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn other_fields_are_the_same_whatever_is_set_or_removed(
+            names in prop::collection::btree_set("[a-c\"\\\\ ]{1,3}", 1..5), new in "[a-c\"\\\\ ]{1,3}", spread in any::<bool>(),
+        ) {
+            let object: Value = names.iter().enumerate().map(|(at, name)| (name.clone(), json!([at]))).collect();
+            let text = if spread { serde_json::to_string_pretty(&object).unwrap() } else { object.to_string() };
+            let mut expected = object.clone();
+            expected[&new] = json!({"k": "v"});
+            let edited = set(&text, &[&new], &json!({"k": "v"})).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Value>(&edited).unwrap(), &expected);
+            let removed = remove(&edited, &[&new]).unwrap();
+            expected.as_object_mut().unwrap().remove(&new);
+            prop_assert_eq!(serde_json::from_str::<Value>(&removed).unwrap(), expected);
+        }
+    }
+}
