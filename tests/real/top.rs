@@ -15,6 +15,7 @@ on_each_codex! {
     an_ask_that_was_there_before_is_seen_and_approved,
     it_closes_an_agent_that_is_a_member_of_the_team,
     the_codex_ui_is_opened_from_it_and_left_for_it,
+    servers_come_and_are_killed_and_it_shows_who_is_there,
 }
 
 const SIZE: (u16, u16) = (100, 30);
@@ -34,9 +35,37 @@ async fn leave(terminal: &Terminal) {
 
 /// Until it is said of ana.
 async fn ana(terminal: &Terminal, words: &str) {
-    let is_said = |line: &str| line.starts_with("ana") && line.contains(words);
+    said_of(terminal, "ana", words).await;
+}
+
+async fn said_of(terminal: &Terminal, agent: &str, words: &str) {
+    let is_said = |line: &str| line.starts_with(agent) && line.contains(words);
     let seen = terminal.looks(async |screen| screen.lines().any(is_said)).await;
-    seen.unwrap_or_else(|screen| panic!("no ana {words:?} on\n{screen}"));
+    seen.unwrap_or_else(|screen| panic!("no {agent} {words:?} on\n{screen}"));
+}
+
+async fn servers_come_and_are_killed_and_it_shows_who_is_there(stage: Stage) {
+    let (scene, [held]) = stage.with_gates(["held"]).await;
+    let terminal = top(&scene, &["--all-teams"]).await;
+    let (one, other) = (scene.serve(&[]).await, scene.serve(&[]).await);
+    let third = Server::start(scene.program(&["serve", "--team", "elsewhere"])).await;
+    let hold = one.begin("codex", json!({"identity": "ana", "prompt": "HOLD held"})).await;
+    other.call("codex", json!({"identity": "ben", "prompt": "SAY two"})).await.good();
+    third.call("codex", json!({"identity": "cat", "prompt": "SAY three"})).await.good();
+    held.reached().await;
+    for (agent, words) in [("ana", " works "), ("ben", " idle "), ("cat", " idle ")] {
+        said_of(&terminal, agent, words).await;
+    }
+    drop(hold);
+    one.kill().await;
+    ana(&terminal, " away ").await;
+    said_of(&terminal, "ben", " idle ").await;
+    held.open();
+    other.call("codex-reply", json!({"identity": "ana", "prompt": "SAY here again"})).await.good();
+    ana(&terminal, " idle ").await;
+    leave(&terminal).await;
+    third.kill().await;
+    other.kill().await;
 }
 
 async fn it_shows_live_what_an_agent_does_and_what_came_of_it(stage: Stage) {
