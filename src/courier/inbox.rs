@@ -13,11 +13,10 @@ use super::membership::Membership;
 use super::pace::{Pace, after};
 use super::permission;
 use super::round::{Stand, changed, off_the_loop, stand};
-use super::sending::{Sending, SendingFile};
 use super::shutdown;
 use crate::ids::{Address, AgentName, DeliveryId, MemberName, MessageId, ThreadId, TurnId};
 use crate::journal::Entry;
-use crate::mail::{DeliveredLine, Draft, InHand, Message, Post, Urgency};
+use crate::mail::{DeliveredLine, Draft, InHand, Message, Post, Sending, SendingFile, Urgency};
 use crate::session::{Delivery, Handle, Receipt, Roster, Snapshot, Takes};
 use crate::steps;
 use crate::watch::Files;
@@ -76,7 +75,7 @@ impl InboxRound {
         post: Arc<dyn Post>,
         door: Arc<Door>,
     ) -> InboxRound {
-        let sending = SendingFile::at(desk.dir.mail_under_way(handle.agent(), post.team()));
+        let sending = SendingFile::of(&desk.dir, handle.agent(), post.team());
         InboxRound {
             snapshot: handle.watch(),
             membership: Membership::new(&handle, &desk, post.clone()),
@@ -200,12 +199,14 @@ impl InboxRound {
             (Takes::Turn, true) => Wanted::All,
             (Takes::Turn, false) => Wanted::End,
         };
-        let (post, name) = (self.post.clone(), self.name());
-        let mut page = off_the_loop(move || Ok(post.unread(&name, LOOKED_AT))).await??;
         self.in_hand = InHand::default();
         let (team, name, hands) = (self.post.team().clone(), self.name(), self.desk.teams.hands().clone());
+        // What was in hand before the look, and is not any more, was marked since.
+        let held = hands.held(&team, &name);
+        let (post, of) = (self.post.clone(), self.name());
+        let mut page = off_the_loop(move || Ok(post.unread(&of, LOOKED_AT))).await??;
         let found = page.messages.len();
-        page.messages.retain(|message| !hands.has(&team, &name, &message.id));
+        page.messages.retain(|message| !held.contains(&message.id) && !hands.has(&team, &name, &message.id));
         self.is_any_in_hand = page.messages.len() < found;
         let was_lost = |message: &Message| lost.is_some_and(|lost| lost.messages.contains(&message.id));
         let wanted =
@@ -362,7 +363,7 @@ impl InboxRound {
         let mut file = self
             .sending
             .take()
-            .unwrap_or_else(|| SendingFile::at(self.desk.dir.mail_under_way(self.handle.agent(), self.post.team())));
+            .unwrap_or_else(|| SendingFile::of(&self.desk.dir, self.handle.agent(), self.post.team()));
         let (file, done) = off_the_loop(move || {
             let done = act(&mut file);
             Ok((file, done))

@@ -7,7 +7,7 @@
 //! server, an answer that did not come, a turn that ended too early) the thread's history is asked for that id first.
 //!
 //! Mail is brought in the same way, by a round for each team that the agent is in (`inbox.rs`), which also sees to its place
-//! there: what is on its way is kept in a file (`sending.rs`) instead of a claim, for an inbox is shared with programs that
+//! there: what is on its way is kept in a file (`mail/under_way.rs`) instead of a claim, for an inbox is shared with programs that
 //! know no claims, and marked read instead of acknowledged. One round at a time goes to the session (`door.rs`). The lead
 //! hears of turns that have ended in the background (`notices.rs`), by mail or on the socket of its session
 //! (`inbox_socket.rs`).
@@ -25,7 +25,6 @@ mod notices;
 mod pace;
 mod permission;
 mod round;
-mod sending;
 mod shutdown;
 
 use std::collections::HashMap;

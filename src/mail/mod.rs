@@ -28,10 +28,12 @@ mod look;
 mod member;
 mod post;
 mod roster;
+mod slip;
 mod splice;
 mod teams;
 #[cfg(test)]
 mod tests;
+mod under_way;
 
 pub use claude::ClaudePost;
 pub use entry::{Draft, MESSAGE_MAX, Message, Urgency};
@@ -42,3 +44,4 @@ pub use member::{Lead, Member, NewMember, Ours, color_of};
 pub use post::{Copy, Fate, Filter, Marked, Page, Post, Sent, Which};
 pub use roster::Activity;
 pub use teams::{Teams, TeamsSetup};
+pub use under_way::{Sending, SendingFile, in_doubt};

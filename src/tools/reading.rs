@@ -1,5 +1,6 @@
 //! Reading one's mail.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use crate::ids::{AgentName, MemberName, MessageId};
 use crate::journal::Entry;
 use crate::mail::envelope::{AROUND_MAX, Letter};
 use crate::mail::frame::{self, Frame};
-use crate::mail::{Filter, InHand, Message, Post, Which};
+use crate::mail::{self, Filter, InHand, Message, Post, Which};
 use crate::session::Caller;
 use crate::steps;
 
@@ -64,6 +65,14 @@ struct Inbox {
     marks: bool,
     /// Whether it is the inbox of an agent of ours.
     agent: Option<AgentName>,
+    /// What is on its way to that agent already, as it was before anything was read.
+    held: HashSet<MessageId>,
+}
+
+impl Inbox {
+    fn of_lead(post: Arc<dyn Post>, name: MemberName, marks: bool) -> Inbox {
+        Inbox { post, name, marks, agent: None, held: HashSet::new() }
+    }
 }
 
 /// A message, and where it was found.
@@ -153,20 +162,28 @@ impl Inner {
         for post in self.teams.all().filter(|post| post.exists()) {
             let (post, name) = (post.clone(), self.name(speaker));
             match speaker {
-                Speaker::Agent(Caller { name: agent, .. }) => match people::has_namesake(&self.teams, &*post, &name) {
-                    Ok(false) => inboxes.push(Inbox { post, name, marks: true, agent: Some(agent.clone()) }),
-                    // Somebody else's inbox is not theirs to read.
-                    Ok(true) => {}
-                    Err(error) => wrong.push(error.into()),
+                Speaker::Agent(caller) => match self.inbox_of(caller, post, name) {
+                    Ok(inbox) => inboxes.extend(inbox),
+                    Err(refusal) => wrong.push(refusal),
                 },
                 // Claude Code shows its lead the mail of its session itself, and throws away what is marked (2.1.330).
                 Speaker::Lead if post.team().is_of_session() => {
-                    inboxes.push(Inbox { post, name: people::session_lead(), marks: false, agent: None });
+                    inboxes.push(Inbox::of_lead(post, people::session_lead(), false));
                 }
-                Speaker::Lead => inboxes.push(Inbox { post, name, marks: true, agent: None }),
+                Speaker::Lead => inboxes.push(Inbox::of_lead(post, name, true)),
             }
         }
         (inboxes, wrong)
+    }
+
+    /// An agent's inbox with this post, unless it is somebody else's: then it is not theirs to read.
+    fn inbox_of(&self, caller: &Caller, post: Arc<dyn Post>, name: MemberName) -> Result<Option<Inbox>, Refusal> {
+        if people::has_namesake(&self.teams, &*post, &name)? {
+            return Ok(None);
+        }
+        let mut held = mail::in_doubt(&self.dir, &caller.agent, post.team())?;
+        held.extend(self.teams.hands().held(post.team(), &name));
+        Ok(Some(Inbox { post, name, marks: true, agent: Some(caller.name.clone()), held }))
     }
 
     fn pending_count(&self, speaker: &Speaker) -> Result<Answer, Refusal> {
@@ -253,7 +270,8 @@ impl Inner {
 
     /// Whether the message is on its way to the agent by another way.
     fn is_being_shown(&self, inbox: &Inbox, message: &Message) -> bool {
-        inbox.agent.is_some() && self.teams.hands().has(inbox.post.team(), &inbox.name, &message.id)
+        let is_in_hand = || self.teams.hands().has(inbox.post.team(), &inbox.name, &message.id);
+        inbox.agent.is_some() && (inbox.held.contains(&message.id) || is_in_hand())
     }
 
     fn marks(&self, wish: Option<bool>, inboxes: &[Inbox], found: &[Found]) -> Vec<Marks> {

@@ -15,6 +15,7 @@ on_each_codex! {
     what_a_model_that_codex_does_not_know_reads_reaches_it_whole,
     what_an_agent_has_read_is_in_its_thread_when_it_is_marked,
     what_an_agent_reads_is_not_brought_to_it_too,
+    what_was_brought_when_its_server_was_killed_is_not_read_too,
     a_shutdown_is_followed_whatever_is_killed,
 }
 
@@ -127,6 +128,31 @@ async fn what_an_agent_reads_is_not_brought_to_it_too(stage: Stage) {
     for n in 0..10 {
         assert_eq!(seen.matches(&format!("[urgent] mail {n} end")).count(), 1, "{n} in {seen}");
     }
+    scene.end(server).await;
+}
+
+async fn what_was_brought_when_its_server_was_killed_is_not_read_too(stage: Stage) {
+    let scene = stage.with(reader(false)).await;
+    let server = scene.serve(&[]).await;
+    start(&scene, &server, json!({"identity": "ana", "prompt": "SAY hello"})).await;
+    scene.end(server).await;
+    let mut command = scene.command(&["--resume", "ana"]);
+    command.env(steps::KILL_AT, "letter.proved");
+    let mut server = Server::start(command).await;
+    put(&scene, "ana", "mail once end");
+    assert_eq!(server.died().await.signal(), Some(9));
+    scene.ten_seconds_later();
+    // The courier does not come to settle it: somebody holds the roster, which it needs before.
+    let lock = scene.home().join(".claude/teams/tests/config.json.lock");
+    std::fs::create_dir(&lock).unwrap();
+    let server = scene.serve(&["--resume", "ana"]).await;
+    server.call("codex-reply", json!({"identity": "ana", "prompt": "READ"})).await.good();
+    assert!(scene.asked_last().outputs()[0].contains("1 more are being shown to you"));
+    std::fs::remove_dir(&lock).unwrap();
+    until(&server, || scene.unread("ana") == 0).await;
+    server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY last"})).await.good();
+    let seen = seen(&scene.asked_last());
+    assert_eq!(seen.matches("mail once end").count(), 1, "{seen}");
     scene.end(server).await;
 }
 
