@@ -10,13 +10,15 @@ use super::door::{Door, Inside};
 use super::history::{self, Sender};
 use super::letters::{self, Todo, Wanted};
 use super::membership::Membership;
+use super::own_reading::Unsettled;
 use super::pace::{Pace, after};
 use super::permission;
+use super::replying::answer;
 use super::round::{Stand, changed, off_the_loop, stand};
 use super::shutdown;
-use crate::ids::{Address, AgentName, DeliveryId, MemberName, MessageId, ThreadId, TurnId};
+use crate::ids::{DeliveryId, MemberName, MessageId, ThreadId, TurnId};
 use crate::journal::Entry;
-use crate::mail::{DeliveredLine, Draft, InHand, Message, Post, Sending, SendingFile, Urgency};
+use crate::mail::{DeliveredLine, InHand, Message, Post, Sending, SendingFile};
 use crate::session::{Delivery, Handle, Receipt, Roster, Snapshot, Takes};
 use crate::steps;
 use crate::watch::Files;
@@ -62,6 +64,8 @@ struct View {
     /// Of the inbox, if there is one.
     changed: Option<SystemTime>,
     length: u64,
+    /// When the agent was last given mail by its own tool, or that was settled.
+    given: Option<SystemTime>,
 }
 
 /// Why it does not go on now, for the log.
@@ -129,7 +133,9 @@ impl InboxRound {
         let inbox = std::fs::metadata(self.post.inbox_path(&self.name())).ok();
         let (changed, length) =
             (inbox.as_ref().and_then(|inbox| inbox.modified().ok()), inbox.map_or(0, |inbox| inbox.len()));
-        View { stand, has_team: self.post.exists(), changed, length }
+        let given = self.desk.dir.mail_read(self.handle.agent(), self.post.team());
+        let given = std::fs::metadata(given).and_then(|dir| dir.modified()).ok();
+        View { stand, has_team: self.post.exists(), changed, length, given }
     }
 
     /// Delivers what can be delivered now, and says when to look again if nothing happens.
@@ -155,6 +161,10 @@ impl InboxRound {
             }
             let door = self.door.clone();
             let inside = door.enter().await;
+            if let Some(unsettled) = Unsettled::first(&self.handle, &self.desk, &self.post).await? {
+                self.settle(inside, unsettled).await?;
+                continue;
+            }
             let takes = self.snapshot.borrow().takes;
             let known = self.on_file(|file| file.read()).await?;
             match known {
@@ -288,6 +298,20 @@ impl InboxRound {
         }
     }
 
+    /// Mail that the agent has read itself, perhaps.
+    async fn settle(&mut self, inside: Inside<'_>, unsettled: Unsettled) -> Result<(), Failure> {
+        let Some(seen) = unsettled.seen(&self.handle).await else {
+            self.pace.failed();
+            return Ok(());
+        };
+        drop(inside);
+        self.at_hand.clear();
+        if !seen.is_empty() {
+            self.mark(seen).await?;
+        }
+        unsettled.settled().await
+    }
+
     async fn arrived(
         &mut self,
         inside: Inside<'_>,
@@ -371,17 +395,5 @@ impl InboxRound {
         .await?;
         self.sending = Some(file);
         done
-    }
-}
-
-/// Answers a message as the agent. It is a courtesy: that it cannot be sent changes nothing.
-pub(super) async fn answer(post: &Arc<dyn Post>, name: &AgentName, message: &Message, text: String) {
-    let from = Address { name: MemberName::from(name), team: None };
-    let draft = Draft { from, text, summary: None, color: None, urgency: Urgency::Normal };
-    let (post, to) = (post.clone(), message.from.clone());
-    let sent =
-        off_the_loop(move || Ok(MemberName::parse(&to).map_err(Into::into).and_then(|to| post.send(&to, &[draft]))));
-    if let Err(error) = sent.await.map_err(Failure::from).and_then(|sent| sent.map_err(Failure::from)) {
-        tracing::warn!(agent = %name, to = %message.from, %error, "an answer cannot be sent");
     }
 }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::desk::Desk;
-use super::inbox::{Failure, LOOKED_AT, answer};
+use super::inbox::{Failure, LOOKED_AT};
 use super::letters::shutdown;
+use super::replying::answer;
 use super::round::off_the_loop;
 use crate::ids::{AgentId, AgentName, MemberName};
 use crate::journal::Entry;

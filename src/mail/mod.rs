@@ -44,4 +44,4 @@ pub use member::{Lead, Member, NewMember, Ours, color_of};
 pub use post::{Copy, Fate, Filter, Marked, Page, Post, Sent, Which};
 pub use roster::Activity;
 pub use teams::{Teams, TeamsSetup};
-pub use under_way::{Sending, SendingFile, in_doubt};
+pub use under_way::{GivenFile, GivenLetter, Sending, SendingFile, in_doubt};

@@ -1,6 +1,7 @@
 //! Which mail is on its way to an agent of ours, kept on disk until it is marked.
 
 use std::collections::HashSet;
+use std::fs;
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -75,11 +76,66 @@ impl SendingFile {
     }
 }
 
+/// Messages that an agent was given by its own tool, or is about to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Given {
+    v: u32,
+    letters: Vec<GivenLetter>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenLetter {
+    /// Which.
+    pub id: MessageId,
+    /// How the letter ends that the model was shown: by this it is found among what the model has.
+    pub end: String,
+}
+
+/// The file of what an agent was given at one time.
+#[derive(Debug)]
+pub struct GivenFile(Slip<Given>);
+
+impl GivenFile {
+    /// Writes down what an agent is about to be given of its inbox in this team.
+    pub fn write(dir: &TeamDir, agent: &AgentId, team: &TeamName, letters: Vec<GivenLetter>) -> io::Result<GivenFile> {
+        let name = format!("{}.json", DeliveryId::next());
+        let file = GivenFile(Slip::at(dir.mail_read(agent, team).join(name)));
+        file.0.write(&Given { v: VERSION, letters })?;
+        Ok(file)
+    }
+
+    /// All of them that are not settled, and what they speak of.
+    pub fn all(dir: &TeamDir, agent: &AgentId, team: &TeamName) -> io::Result<Vec<(GivenFile, Vec<GivenLetter>)>> {
+        let entries = match fs::read_dir(dir.mail_read(agent, team)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut all = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            // What is not whole yet is called otherwise.
+            if path.extension().is_some_and(|ending| ending == "json") {
+                let file = GivenFile(Slip::at(path));
+                all.extend(file.0.read()?.map(|given| (file, given.letters)));
+            }
+        }
+        Ok(all)
+    }
+
+    /// It is settled.
+    pub fn clear(&self) -> io::Result<()> {
+        self.0.clear()
+    }
+}
+
 /// The messages in an agent's inbox of which nobody knows whether its model has them, or it is known and they are not marked
 /// yet: whatever has been killed, they are not to be shown to it until that is settled.
 pub fn in_doubt(dir: &TeamDir, agent: &AgentId, team: &TeamName) -> io::Result<HashSet<MessageId>> {
     let sending = SendingFile::of(dir, agent, team).read()?.filter(|sending| !sending.is_lost);
-    Ok(sending.into_iter().flat_map(|sending| sending.messages).collect())
+    let given = GivenFile::all(dir, agent, team)?.into_iter().flat_map(|(_, letters)| letters);
+    let brought = sending.into_iter().flat_map(|sending| sending.messages);
+    Ok(brought.chain(given.map(|letter| letter.id)).collect())
 }
 
 #[cfg(test)]
@@ -109,5 +165,20 @@ mod tests {
         assert!(after.read().unwrap_err().to_string().contains("mail-red.json") && in_doubt().is_err());
         after.clear().unwrap();
         assert_eq!(after.read().unwrap(), None);
+    }
+
+    #[test]
+    fn what_an_agent_was_given_is_in_doubt_until_it_is_settled() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Home::at(root.path()).team(&Team::parse("red").unwrap());
+        let (agent, team) = (AgentId::new(), TeamName::parse("red").unwrap());
+        let letters = [1, 2].map(|_| vec![GivenLetter { id: MessageId::next(), end: "</x>".into() }]);
+        let files = letters.clone().map(|letters| GivenFile::write(&dir, &agent, &team, letters).unwrap());
+        fs::write(dir.mail_read(&agent, &team).join(".tmpTorn"), "{").unwrap();
+        let all = GivenFile::all(&dir, &agent, &team).unwrap();
+        assert!(all.len() == 2 && letters.iter().all(|given| all.iter().any(|(_, letters)| letters == given)));
+        files[0].clear().unwrap();
+        files[0].clear().unwrap();
+        assert_eq!(in_doubt(&dir, &agent, &team).unwrap(), HashSet::from([letters[1][0].id.clone()]));
     }
 }
