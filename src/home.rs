@@ -155,6 +155,11 @@ impl TeamDir {
         self.root.join(agent.as_str()).join(format!("mail-{}.json", team.config_dir()))
     }
 
+    /// Which mail of its inbox in this team an agent was given by its own tool, a file for each time it read.
+    pub fn mail_read(&self, agent: &AgentId, team: &TeamName) -> PathBuf {
+        self.root.join(agent.as_str()).join(format!("read-{}", team.config_dir()))
+    }
+
     /// What an agent said last, or of all that it did, when it was closed.
     pub fn summary(&self, agent: &AgentId) -> PathBuf {
         self.root.join(agent.as_str()).join("summary.md")

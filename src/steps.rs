@@ -7,7 +7,7 @@
 pub const KILL_AT: &str = "ATM_KILL_AT";
 
 /// Every step, in the order in which an entry, and then a message, comes to them.
-pub const ALL: [&str; 37] = [
+pub const ALL: [&str; 40] = [
     "write.created",
     "write.written",
     "write.synced",
@@ -29,7 +29,10 @@ pub const ALL: [&str; 37] = [
     "bury.moved",
     "bury.synced",
     "bury.unlocked",
+    "read.noted",
     "tool.answered",
+    "tool.complete",
+    "tool.counted",
     "read.marked",
     "letter.written",
     "letter.proved",

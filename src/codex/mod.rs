@@ -18,6 +18,7 @@ mod notes;
 pub mod probe;
 pub mod process;
 pub mod program;
+pub mod rollout;
 pub mod run_dir;
 pub mod telling;
 mod threads;

@@ -6,6 +6,7 @@
 pub use super::item::{Change, ChangeKind, Execution, Item, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::path::PathBuf;
 
 use super::access::SandboxOfThread;
 use crate::ids::{DeliveryId, ThreadId, TurnId};
@@ -212,6 +213,9 @@ pub struct ThreadOpened {
 pub struct Thread {
     /// Its id.
     pub id: ThreadId,
+    /// The file in which Codex keeps it, if it says so.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,5 +1,6 @@
-//! What the thread's history says of a delivery of which nobody knows whether it has arrived.
+//! What the thread's history says of mail of which nobody knows whether it has arrived.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,4 +36,15 @@ pub(super) async fn find(
         Some(thread) => Ok(Some((thread, turn))),
         None => Err(Arc::from("its thread is not known now")),
     }
+}
+
+/// Which of these texts stand in results of tools that the agent's model has. A call of a turn that was ended may just be on its
+/// way to there.
+pub(super) async fn in_results(handle: &Handle, texts: Vec<String>) -> Result<HashSet<String>, Arc<str>> {
+    let found = handle.in_results(texts.clone()).await?;
+    if found.len() == texts.len() {
+        return Ok(found);
+    }
+    tokio::time::sleep(SECOND_LOOK).await;
+    handle.in_results(texts).await
 }

@@ -10,14 +10,15 @@ use super::door::{Door, Inside};
 use super::history::{self, Sender};
 use super::letters::{self, Todo, Wanted};
 use super::membership::Membership;
+use super::own_reading::Unsettled;
 use super::pace::{Pace, after};
 use super::permission;
+use super::replying::answer;
 use super::round::{Stand, changed, off_the_loop, stand};
-use super::sending::{Sending, SendingFile};
 use super::shutdown;
-use crate::ids::{Address, AgentName, DeliveryId, MemberName, MessageId, ThreadId, TurnId};
+use crate::ids::{DeliveryId, MemberName, MessageId, ThreadId, TurnId};
 use crate::journal::Entry;
-use crate::mail::{DeliveredLine, Draft, InHand, Message, Post, Urgency};
+use crate::mail::{DeliveredLine, InHand, Message, Post, Sending, SendingFile};
 use crate::session::{Delivery, Handle, Receipt, Roster, Snapshot, Takes};
 use crate::steps;
 use crate::watch::Files;
@@ -63,6 +64,8 @@ struct View {
     /// Of the inbox, if there is one.
     changed: Option<SystemTime>,
     length: u64,
+    /// When the agent was last given mail by its own tool, or that was settled.
+    given: Option<SystemTime>,
 }
 
 /// Why it does not go on now, for the log.
@@ -76,7 +79,7 @@ impl InboxRound {
         post: Arc<dyn Post>,
         door: Arc<Door>,
     ) -> InboxRound {
-        let sending = SendingFile::at(desk.dir.mail_under_way(handle.agent(), post.team()));
+        let sending = SendingFile::of(&desk.dir, handle.agent(), post.team());
         InboxRound {
             snapshot: handle.watch(),
             membership: Membership::new(&handle, &desk, post.clone()),
@@ -130,7 +133,9 @@ impl InboxRound {
         let inbox = std::fs::metadata(self.post.inbox_path(&self.name())).ok();
         let (changed, length) =
             (inbox.as_ref().and_then(|inbox| inbox.modified().ok()), inbox.map_or(0, |inbox| inbox.len()));
-        View { stand, has_team: self.post.exists(), changed, length }
+        let given = self.desk.dir.mail_read(self.handle.agent(), self.post.team());
+        let given = std::fs::metadata(given).and_then(|dir| dir.modified()).ok();
+        View { stand, has_team: self.post.exists(), changed, length, given }
     }
 
     /// Delivers what can be delivered now, and says when to look again if nothing happens.
@@ -156,6 +161,10 @@ impl InboxRound {
             }
             let door = self.door.clone();
             let inside = door.enter().await;
+            if let Some(unsettled) = Unsettled::first(&self.handle, &self.desk, &self.post).await? {
+                self.settle(inside, unsettled).await?;
+                continue;
+            }
             let takes = self.snapshot.borrow().takes;
             let known = self.on_file(|file| file.read()).await?;
             match known {
@@ -200,12 +209,14 @@ impl InboxRound {
             (Takes::Turn, true) => Wanted::All,
             (Takes::Turn, false) => Wanted::End,
         };
-        let (post, name) = (self.post.clone(), self.name());
-        let mut page = off_the_loop(move || Ok(post.unread(&name, LOOKED_AT))).await??;
         self.in_hand = InHand::default();
         let (team, name, hands) = (self.post.team().clone(), self.name(), self.desk.teams.hands().clone());
+        // What was in hand before the look, and is not any more, was marked since.
+        let held = hands.held(&team, &name);
+        let (post, of) = (self.post.clone(), self.name());
+        let mut page = off_the_loop(move || Ok(post.unread(&of, LOOKED_AT))).await??;
         let found = page.messages.len();
-        page.messages.retain(|message| !hands.has(&team, &name, &message.id));
+        page.messages.retain(|message| !held.contains(&message.id) && !hands.has(&team, &name, &message.id));
         self.is_any_in_hand = page.messages.len() < found;
         let was_lost = |message: &Message| lost.is_some_and(|lost| lost.messages.contains(&message.id));
         let wanted =
@@ -287,6 +298,20 @@ impl InboxRound {
         }
     }
 
+    /// Mail that the agent has read itself, perhaps.
+    async fn settle(&mut self, inside: Inside<'_>, unsettled: Unsettled) -> Result<(), Failure> {
+        let Some(seen) = unsettled.seen(&self.handle).await else {
+            self.pace.failed();
+            return Ok(());
+        };
+        drop(inside);
+        self.at_hand.clear();
+        if !seen.is_empty() {
+            self.mark(seen).await?;
+        }
+        unsettled.settled().await
+    }
+
     async fn arrived(
         &mut self,
         inside: Inside<'_>,
@@ -362,7 +387,7 @@ impl InboxRound {
         let mut file = self
             .sending
             .take()
-            .unwrap_or_else(|| SendingFile::at(self.desk.dir.mail_under_way(self.handle.agent(), self.post.team())));
+            .unwrap_or_else(|| SendingFile::of(&self.desk.dir, self.handle.agent(), self.post.team()));
         let (file, done) = off_the_loop(move || {
             let done = act(&mut file);
             Ok((file, done))
@@ -370,17 +395,5 @@ impl InboxRound {
         .await?;
         self.sending = Some(file);
         done
-    }
-}
-
-/// Answers a message as the agent. It is a courtesy: that it cannot be sent changes nothing.
-pub(super) async fn answer(post: &Arc<dyn Post>, name: &AgentName, message: &Message, text: String) {
-    let from = Address { name: MemberName::from(name), team: None };
-    let draft = Draft { from, text, summary: None, color: None, urgency: Urgency::Normal };
-    let (post, to) = (post.clone(), message.from.clone());
-    let sent =
-        off_the_loop(move || Ok(MemberName::parse(&to).map_err(Into::into).and_then(|to| post.send(&to, &[draft]))));
-    if let Err(error) = sent.await.map_err(Failure::from).and_then(|sent| sent.map_err(Failure::from)) {
-        tracing::warn!(agent = %name, to = %message.from, %error, "an answer cannot be sent");
     }
 }

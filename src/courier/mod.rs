@@ -7,8 +7,9 @@
 //! server, an answer that did not come, a turn that ended too early) the thread's history is asked for that id first.
 //!
 //! Mail is brought in the same way, by a round for each team that the agent is in (`inbox.rs`), which also sees to its place
-//! there: what is on its way is kept in a file (`sending.rs`) instead of a claim, for an inbox is shared with programs that
-//! know no claims, and marked read instead of acknowledged. One round at a time goes to the session (`door.rs`). The lead
+//! there: what is on its way is kept in a file (`mail/under_way.rs`) instead of a claim, for an inbox is shared with programs that
+//! know no claims, and marked read instead of acknowledged. What an agent has read itself, and nobody came to mark, is settled in
+//! the same place (`own_reading.rs`). One round at a time goes to the session (`door.rs`). The lead
 //! hears of turns that have ended in the background (`notices.rs`), by mail or on the socket of its session
 //! (`inbox_socket.rs`).
 
@@ -22,10 +23,11 @@ mod letters;
 mod membership;
 mod message;
 mod notices;
+mod own_reading;
 mod pace;
 mod permission;
+mod replying;
 mod round;
-mod sending;
 mod shutdown;
 
 use std::collections::HashMap;

@@ -1,7 +1,8 @@
 //! Agents that the lead wants to end: one that runs here ends after its turn; one that nobody runs, when a server starts.
 //!
 //! First the agent is closed, then the lead is answered, then the request is marked read. So whatever is killed in between,
-//! the request is there to be found, and no agent lives on of which the lead has heard that it has ended.
+//! the request is there to be found, and no agent lives on of which the lead has heard that it has ended. An inbox is a
+//! name's, and outlives its agents: a request from before the agent was opened was for another, and is passed over.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,8 +10,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::desk::Desk;
-use super::inbox::{Failure, LOOKED_AT, answer};
+use super::inbox::{Failure, LOOKED_AT};
 use super::letters::shutdown;
+use super::replying::answer;
 use super::round::off_the_loop;
 use crate::ids::{AgentId, AgentName, MemberName};
 use crate::journal::Entry;
@@ -27,6 +29,10 @@ pub(super) async fn follow(
     message: &Message,
     request: &str,
 ) -> Result<(), Failure> {
+    let record = roster.record(agent)?;
+    if record.is_some_and(|record| is_older(message, &record)) {
+        return settle(desk, post, name, message, "passed over").await;
+    }
     if let Err(error) = roster.close(agent).await? {
         tracing::warn!(agent = %name, %error, "it was told to shut down");
     }
@@ -36,12 +42,27 @@ pub(super) async fn follow(
     if !is_answered {
         answer(post, name, message, approved).await;
     }
+    settle(desk, post, name, message, "approved").await
+}
+
+/// Whether the message was sent before the agent was opened, as far as its time says; it has milliseconds.
+fn is_older(message: &Message, record: &Record) -> bool {
+    message.at.is_some_and(|at| at.as_millisecond() < record.open_since().as_millisecond())
+}
+
+/// There is nothing more to be done about this request.
+async fn settle(
+    desk: &Desk,
+    post: &Arc<dyn Post>,
+    name: &AgentName,
+    message: &Message,
+    result: &str,
+) -> Result<(), Failure> {
     let (marks, of, ids) = (post.clone(), name.clone(), vec![message.id.clone()]);
     off_the_loop(move || Ok(marks.mark_read_of_ours(&of, &ids))).await??;
     let (agent, id) = (Some(name.as_str()), Some(message.id.as_str()));
     let to = Some(message.from.as_str());
-    let entry = Entry { agent, who: "courier", action: "shut_down", to, id, result: "approved", ..Entry::default() };
-    desk.journal.note(entry);
+    desk.journal.note(Entry { agent, who: "courier", action: "shut_down", to, id, result, ..Entry::default() });
     Ok(())
 }
 

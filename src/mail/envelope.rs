@@ -71,6 +71,11 @@ impl Letter<'_> {
         )
     }
 
+    /// The mark with which it ends, as long as it is this part of this letter: no other text has it.
+    pub fn end(&self) -> String {
+        format!("</{MARK}-{}>", self.number())
+    }
+
     fn time(&self) -> String {
         self.at.map_or_else(|| "unknown".to_owned(), |at| at.to_string())
     }

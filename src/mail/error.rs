@@ -77,6 +77,19 @@ pub enum MailError {
         /// Why.
         why: String,
     },
+    /// An inbox is a symbolic link to somewhere else.
+    #[error(
+        "the inbox {} is a link to {}, {why}: nothing was read or written there. Put a file in the place of the link; its mail \
+         waits until then", link.display(), target.display()
+    )]
+    Linked {
+        /// The inbox.
+        link: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+        /// What is wrong with that.
+        why: &'static str,
+    },
     /// The file system refuses.
     #[error("{}: {source}. {}", path.display(), advice(source))]
     Files {

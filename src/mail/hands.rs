@@ -33,6 +33,12 @@ impl Hands {
         self.all().contains(&(team.clone(), of.clone(), id.clone()))
     }
 
+    /// What somebody has of a member's inbox.
+    pub fn held(&self, team: &TeamName, of: &MemberName) -> HashSet<MessageId> {
+        let all = self.all();
+        all.iter().filter(|(other, member, _)| other == team && member == of).map(|(.., id)| id.clone()).collect()
+    }
+
     fn all(&self) -> MutexGuard<'_, HashSet<Key>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,6 +70,7 @@ mod tests {
         let first = hands.take(&team, &ana, [&one].into_iter());
         let second = hands.clone().take(&team, &ana, [&one, &two].into_iter());
         assert!(first.has(&one) && !second.has(&one) && second.has(&two));
+        assert_eq!(hands.held(&team, &ana), [&one, &two].map(Clone::clone).into());
         assert!(hands.take(&team, &ben, [&one].into_iter()).has(&one), "another inbox");
         drop(first);
         assert!(!hands.has(&team, &ana, &one) && hands.has(&team, &ana, &two));

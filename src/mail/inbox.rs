@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::entry::{self, Message};
 use super::lock::{Held, Missing, Stop, holding};
 use super::look::{Looked, look};
-use super::{MailError, archive, splice};
+use super::{MailError, archive, linked, splice};
 use crate::ids::MessageId;
 use crate::steps;
 
@@ -48,6 +48,7 @@ impl Content {
 impl Inbox {
     /// What is in it, without its lock; one that is not there is empty, one that is broken is set aside.
     pub(super) fn read(&self) -> Result<Content, MailError> {
+        linked::check(&self.path)?;
         match look(&self.path, is_inbox)? {
             Looked::Whole(text) => Ok(Content { text, set_aside: None }),
             Looked::Absent => Ok(Content::empty()),
@@ -125,11 +126,13 @@ impl Inbox {
         missing: Missing,
         mut act: impl FnMut(&Held, &Content) -> Result<T, Stop>,
     ) -> Result<(T, Content), MailError> {
+        linked::check(&self.path)?;
         holding(&self.path, missing, self.patience, |held| {
             let content = match look(held.file(), is_inbox)? {
                 Looked::Whole(text) => Content { text, set_aside: None },
                 Looked::Absent => Content::empty(),
                 Looked::Broken => {
+                    linked::check_broken(&self.path, held.file())?;
                     let aside = set_aside(held.file()).map_err(MailError::files(&self.path))?;
                     steps::at("mail.set_aside");
                     Content { set_aside: Some(aside), ..Content::empty() }
@@ -214,6 +217,61 @@ mod tests {
         fs::write(&inbox.path, "{another").unwrap();
         inbox.read().unwrap();
         assert_eq!(set_aside_in(dir.path()).len(), 2, "what says something else is kept too");
+    }
+
+    /// `teams/red/inboxes/ana.json`, a link to a file with this content, and that file.
+    #[cfg(unix)]
+    fn linked(dir: &Path, target: &str, content: &str) -> (Inbox, PathBuf) {
+        let dir = dir.canonicalize().unwrap();
+        let inbox = Inbox { path: dir.join("teams/red/inboxes/ana.json"), patience: Duration::from_secs(5) };
+        let target = dir.join(target);
+        for path in [&inbox.path, &target] {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+        }
+        fs::write(&target, content).unwrap();
+        std::os::unix::fs::symlink(&target, &inbox.path).unwrap();
+        (inbox, target)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_link_in_place_of_an_inbox_leads_to_elsewhere_is_left_as_it_is() {
+        // Broken, no inbox of the directory is set aside; whole, no file of another place is used.
+        for (place, content) in [("victim", "precious"), ("victim", "[]"), ("teams/red/config.json", "{}")] {
+            let dir = tempfile::tempdir().unwrap();
+            let (inbox, target) = linked(dir.path(), place, content);
+            let id = MessageId::next();
+            let refusals = [
+                inbox.read().map(drop),
+                inbox.append(&["{}".to_owned()], || Ok(())).map(drop),
+                inbox.mark(&[id], None).map(drop),
+            ];
+            for refused in refusals {
+                let told = refused.unwrap_err().to_string();
+                assert!([&inbox.path, &target].iter().all(|path| told.contains(path.to_str().unwrap())), "{told}");
+            }
+            assert!(inbox.path.is_symlink(), "{place}");
+            assert_eq!(fs::read_to_string(&target).unwrap(), content);
+            let beside = fs::read_dir(target.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+            let beside: Vec<_> = beside.filter(|name| name.to_string_lossy().starts_with("victim")).collect();
+            assert!(beside.len() <= 1 && set_aside_in(target.parent().unwrap()).is_empty(), "{beside:?}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (inbox, target) = linked(dir.path(), "victim", "[]");
+        fs::remove_file(&target).unwrap();
+        assert!(inbox.append(&["{}".to_owned()], || Ok(())).is_err() && inbox.path.is_symlink() && !target.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_an_inbox_of_the_same_teams_is_followed() {
+        for (place, content) in [("teams/blue/ana.json", "[]"), ("teams/red/inboxes/ben.json", "broken")] {
+            let dir = tempfile::tempdir().unwrap();
+            let (inbox, target) = linked(dir.path(), place, content);
+            inbox.append(&["{}".to_owned()], || Ok(())).unwrap();
+            assert!(inbox.path.is_symlink() && fs::read_to_string(&target).unwrap().contains("{}"), "{place}");
+            assert_eq!(set_aside_in(target.parent().unwrap()).len(), usize::from(content == "broken"));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! always taken, and a slow answer holds up nothing.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ pub(super) struct Live {
     pub(super) client: Client,
     pub(super) thread: ThreadId,
     pub(super) events: Subscription,
+    /// The file in which Codex keeps it, if it says so.
+    pub(super) rollout: Option<PathBuf>,
     /// How it was opened, until that is told.
     pub(super) configured: Option<Box<Configured>>,
 }
@@ -178,7 +181,9 @@ impl Actor {
 
     pub(super) fn take(&mut self, done: Done) {
         match done {
-            Done::Opened(Ok(Opened { client, thread, events, configured, context, has_tools, note, .. })) => {
+            Done::Opened(Ok(Opened {
+                client, thread, events, rollout, configured, context, has_tools, note, ..
+            })) => {
                 self.opening = false;
                 self.kept.record.thread_id = Some(thread.clone());
                 self.kept.record.model = configured.model.clone().or(self.kept.record.model.take());
@@ -186,16 +191,14 @@ impl Actor {
                 self.kept.record.context = Some(context);
                 self.kept.record.has_tools = has_tools;
                 self.notes.extend(note);
-                self.live = Some(Live { client, thread, events, configured: Some(configured) });
+                self.live = Some(Live { client, thread, events, rollout, configured: Some(configured) });
                 // Before anything new is said there.
                 self.look_up();
                 self.input(Input::Opened);
             }
             Done::Opened(Err(why)) => {
                 self.opening = false;
-                for (_, asker) in self.questions.drain(..) {
-                    asker.send(Err(why.clone())).ok();
-                }
+                self.questions.drain(..).for_each(|question| question.fail(&why));
                 let never = self.kept.record.thread_id.is_none();
                 self.input(if never { Input::NeverOpened(why) } else { Input::NotOpened(why) });
             }

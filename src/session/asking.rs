@@ -1,19 +1,41 @@
 //! What a session asks of Codex, beside its loop: each comes back to it as a message.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
 use super::actor::{Actor, Done, Live};
 use super::opening;
 use super::state::{Input, Job};
 use super::turn::Progress;
-use crate::codex::CodexError;
+use crate::codex::{CodexError, rollout};
 use crate::ids::{DeliveryId, TurnId};
 use crate::steps;
 
-/// Who wants to know in which turn a delivery has arrived, if it has.
-pub(super) type Question = (DeliveryId, tokio::sync::oneshot::Sender<Result<Option<TurnId>, Arc<str>>>);
+/// Who waits for what the thread's history says; the error is why it says nothing now.
+pub(super) type Asker<T> = oneshot::Sender<Result<T, Arc<str>>>;
+
+/// What somebody wants to know of the thread's history.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// In which turn a delivery has arrived, if it has.
+    Arrived(DeliveryId, Asker<Option<TurnId>>),
+    /// Which of these texts stand in results of tools that the model has.
+    InResults(Vec<String>, Asker<HashSet<String>>),
+}
+
+impl Question {
+    /// Nobody can say.
+    pub(super) fn fail(self, why: &Arc<str>) {
+        match self {
+            Question::Arrived(_, asker) => drop(asker.send(Err(why.clone()))),
+            Question::InResults(_, asker) => drop(asker.send(Err(why.clone()))),
+        }
+    }
+}
 
 impl Actor {
     pub(super) fn open(&mut self) {
@@ -101,17 +123,36 @@ impl Actor {
 
     /// Answers what is asked of the thread's history, once there is one to ask.
     pub(super) fn look_up(&mut self) {
-        let Some(Live { client, thread, .. }) = &self.live else { return };
-        for (delivery, asker) in self.questions.drain(..) {
-            let (client, thread) = (client.clone(), thread.clone());
+        let Some(Live { client, thread, rollout, .. }) = &self.live else { return };
+        for question in self.questions.drain(..) {
+            let (client, thread, rollout) = (client.clone(), thread.clone(), rollout.clone());
             self.work.push(Box::pin(async move {
-                let found = client.find(&thread, &delivery).await;
                 // Who does not wait any more asks again.
-                asker.send(found.map_err(|error| Arc::from(error.to_string()))).ok();
+                match question {
+                    Question::Arrived(delivery, asker) => {
+                        let found = client.find(&thread, &delivery).await;
+                        asker.send(found.map_err(|error| Arc::from(error.to_string()))).ok();
+                    }
+                    Question::InResults(texts, asker) => drop(asker.send(Ok(in_results(rollout, texts).await))),
+                }
                 Done::Nothing
             }));
         }
     }
+}
+
+/// Of a thread of which no file can be read nobody knows more than that nothing was found.
+async fn in_results(rollout: Option<PathBuf>, texts: Vec<String>) -> HashSet<String> {
+    let Some(path) = rollout else { return HashSet::new() };
+    let file = path.clone();
+    match tokio::task::spawn_blocking(move || rollout::found_in_results(&file, texts)).await {
+        Ok(Ok(found)) => return found,
+        Ok(Err(error)) => {
+            tracing::warn!(file = %path.display(), %error, "what an agent's model has cannot be looked up")
+        }
+        Err(error) => tracing::error!(%error, "what an agent's model has was not looked up"),
+    }
+    HashSet::new()
 }
 
 /// What the rules are told of a request that came to nothing: that it was refused, if that is sure; that Codex is gone, if it

@@ -1,6 +1,6 @@
 //! The way to a session: calls in, what it does out.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::approval::{AskId, NotTaken, OpenAsk};
 use super::approving::Ruling;
-use super::asking::Question;
+use super::asking::{Asker, Question};
 use super::delivery::{Delivery, Receipt, Waiter};
 use super::events::Prompt;
 use super::outcome::{End, Outcome};
@@ -228,9 +228,19 @@ impl Handle {
 
     /// The turn in which a delivery has arrived, if it has, by the thread's history; the thread is opened if need be.
     pub async fn find(&self, delivery: &DeliveryId) -> Result<Option<TurnId>, Arc<str>> {
+        self.asked(|asker| Question::Arrived(delivery.clone(), asker)).await
+    }
+
+    /// Which of these texts stand in results of tools that the model has, as far as Codex keeps them where we can look; the
+    /// thread is opened if need be. They must look in JSON as they do outside of it.
+    pub async fn in_results(&self, texts: Vec<String>) -> Result<HashSet<String>, Arc<str>> {
+        self.asked(|asker| Question::InResults(texts, asker)).await
+    }
+
+    async fn asked<T>(&self, question: impl FnOnce(Asker<T>) -> Question) -> Result<T, Arc<str>> {
         let (asker, found) = oneshot::channel();
         let ended = || Arc::from("the session has ended");
-        self.commands.send(Command::Find((delivery.clone(), asker))).await.map_err(|_| ended())?;
+        self.commands.send(Command::Find(question(asker))).await.map_err(|_| ended())?;
         found.await.unwrap_or_else(|_| Err(ended()))
     }
 

@@ -1,5 +1,6 @@
 //! Opening an agent's thread: started at its first time, resumed at every other.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::context;
@@ -8,7 +9,7 @@ use super::kept::Kept;
 use super::record::Record;
 use super::toolbox::{Caller, Toolbox};
 use crate::codex::access::OwnConfig;
-use crate::codex::wire::{ThreadOpened, ThreadOptions};
+use crate::codex::wire::{Thread, ThreadOpened, ThreadOptions};
 use crate::codex::{Client, Codex, CodexError, Subscription};
 use crate::ids::ThreadId;
 
@@ -27,6 +28,8 @@ pub(super) struct Opened {
     pub(super) client: Client,
     pub(super) thread: ThreadId,
     pub(super) events: Subscription,
+    /// The file in which Codex keeps it, if it says so.
+    pub(super) rollout: Option<PathBuf>,
     /// How it was opened, as Codex tells it.
     pub(super) configured: Box<Configured>,
     /// What the model has been told of its place.
@@ -126,10 +129,10 @@ impl Manner {
 async fn start(client: &Client, record: &Record, manner: Manner) -> Result<Opened, CodexError> {
     let (opened, has_tools) = started(client, record, &manner).await?;
     let has_full_access = opened.has_full_access();
-    let thread = opened.thread.id.clone();
+    let Thread { id: thread, path: rollout } = opened.thread.clone();
     let events = client.subscribe(&thread);
     let (client, context, configured) = (client.clone(), manner.place, configured(opened));
-    Ok(Opened { client, thread, events, configured, context, has_tools, has_full_access, note: None })
+    Ok(Opened { client, thread, events, rollout, configured, context, has_tools, has_full_access, note: None })
 }
 
 /// A new thread, and whether it has our tools.
@@ -155,8 +158,8 @@ async fn resume(client: &Client, thread: &ThreadId, record: &Record, manner: &Ma
     let opened = client.thread_resume(thread, &options).await?;
     let has_full_access = opened.has_full_access();
     let (client, context, has_tools) = (client.clone(), record.context.clone().unwrap_or_default(), record.has_tools);
-    let (thread, configured) = (thread.clone(), configured(opened));
-    Ok(Opened { client, thread, events, configured, context, has_tools, has_full_access, note: None })
+    let (thread, rollout, configured) = (thread.clone(), opened.thread.path.clone(), configured(opened));
+    Ok(Opened { client, thread, events, rollout, configured, context, has_tools, has_full_access, note: None })
 }
 
 fn configured(opened: ThreadOpened) -> Box<Configured> {

@@ -56,6 +56,9 @@ pub struct Record {
     pub tokens: Option<Tokens>,
     /// When it was first started.
     pub created_at: Timestamp,
+    /// When it was last continued after it had been closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopened_at: Option<Timestamp>,
     /// When something last happened.
     pub last_active: Timestamp,
     /// The server that ran it last.
@@ -85,6 +88,7 @@ impl Record {
             turns: 0,
             tokens: None,
             created_at: now,
+            reopened_at: None,
             last_active: now,
             server_pid: std::process::id(),
             socket: None,
@@ -94,6 +98,11 @@ impl Record {
     /// Where the agent works.
     pub fn cwd(&self) -> &Path {
         Path::new(self.options.cwd.as_deref().unwrap_or("."))
+    }
+
+    /// Since when it is open: what was asked of its name before was not asked of it as it is.
+    pub fn open_since(&self) -> Timestamp {
+        self.reopened_at.unwrap_or(self.created_at)
     }
 
     /// Writes it, whole or not at all.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::approval::{AskId, NotTaken, OpenAsk};
@@ -137,7 +138,9 @@ impl Roster {
         // Only now nobody else writes it.
         let mut record = self.record(agent)?.ok_or_else(not_found)?;
         change(&mut record);
-        record.closed = false;
+        if std::mem::take(&mut record.closed) {
+            record.reopened_at = Some(Timestamp::now());
+        }
         self.setup.full_access.check(&record.options)?;
         if !record.cwd().is_dir() {
             let path = record.cwd().to_owned();

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::toolbox::Then;
 use crate::codex::wire::{Item, Turn, TurnStatus};
 use crate::ids::TurnId;
+use crate::steps;
 
 /// How long after the count nothing more need be heard.
 const AFTER_THE_COUNT: Duration = Duration::from_millis(100);
@@ -45,13 +46,17 @@ impl Unseen {
         let completed = self.0.iter_mut().find(|result| result.turn == *turn && result.call == *id);
         if let Some(result) = completed {
             result.stand = Stand::Complete;
+            steps::at("tool.complete");
         }
     }
 
     /// The tokens of a response were counted.
     pub(super) fn counted(&mut self, turn: &TurnId) {
         let complete = self.0.iter_mut().filter(|result| result.turn == *turn && result.stand == Stand::Complete);
-        complete.for_each(|result| result.stand = Stand::Counted(Instant::now()));
+        complete.for_each(|result| {
+            result.stand = Stand::Counted(Instant::now());
+            steps::at("tool.counted");
+        });
     }
 
     /// When nothing more need be heard for one of them to be kept.

@@ -109,14 +109,17 @@ impl Toolbox for AgentTools {
     fn call<'a>(&'a self, caller: Caller, tool: &'a str, arguments: Value) -> BoxFuture<'a, ToolResult> {
         let called = async move {
             let (answer, marking) = self.ask(caller, tool, arguments).await?;
-            let once_seen = marking.filter(|marking| !marking.is_empty()).map(marked);
+            let once_seen = match marking.filter(|marking| !marking.is_empty()) {
+                Some(marking) => Some(marked(marking.written_down().await?)),
+                None => None,
+            };
             Ok(Given { text: answer.text, once_seen })
         };
         called.map(|done| done.map_err(|refusal: Refusal| refusal.message)).boxed()
     }
 }
 
-/// What cannot be marked stays unread, and comes again.
+/// What cannot be marked is settled by the courier.
 fn marked(marking: Marking) -> BoxFuture<'static, ()> {
     let marked = async {
         if let Err(refusal) = marking.mark().await {

@@ -10,6 +10,7 @@ mod people;
 mod reading;
 mod refusal;
 mod sent;
+mod showing;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,6 @@
 //! Reading one's mail.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,11 +10,12 @@ use super::args::ReadMailArgs;
 use super::office::{Answer, Inner, Office, Speaker, listed, off_the_loop};
 use super::people;
 use super::refusal::Refusal;
+use super::showing::{Found, View, fitting, keep};
 use crate::ids::{AgentName, MemberName, MessageId};
 use crate::journal::Entry;
-use crate::mail::envelope::{AROUND_MAX, Letter};
-use crate::mail::frame::{self, Frame};
-use crate::mail::{Filter, InHand, Message, Post, Which};
+use crate::mail::envelope::AROUND_MAX;
+use crate::mail::frame::Frame;
+use crate::mail::{self, Filter, GivenFile, GivenLetter, InHand, Message, Post, Which};
 use crate::session::Caller;
 use crate::steps;
 
@@ -50,7 +52,9 @@ pub struct Marking {
 /// Those of one inbox.
 struct Marks {
     inbox: Inbox,
-    ids: Vec<MessageId>,
+    letters: Vec<GivenLetter>,
+    /// Where they are written down, if they are.
+    file: Option<GivenFile>,
     /// Until they are marked, nobody else brings them to the same reader.
     _in_hand: InHand,
 }
@@ -64,13 +68,14 @@ struct Inbox {
     marks: bool,
     /// Whether it is the inbox of an agent of ours.
     agent: Option<AgentName>,
+    /// What is on its way to that agent already, as it was before anything was read.
+    held: HashSet<MessageId>,
 }
 
-/// A message, and where it was found.
-struct Found {
-    inbox: usize,
-    message: Message,
-    text: String,
+impl Inbox {
+    fn of_lead(post: Arc<dyn Post>, name: MemberName, marks: bool) -> Inbox {
+        Inbox { post, name, marks, agent: None, held: HashSet::new() }
+    }
 }
 
 impl Office {
@@ -122,25 +127,42 @@ impl Marking {
         self.marks.is_empty()
     }
 
+    /// Written down for whoever comes after a crash, or finds out later what the agent's model has: to be done before it is
+    /// given anything. Until that is settled, nobody brings them, and the agent does not read them again.
+    pub async fn written_down(mut self) -> Result<Marking, Refusal> {
+        let Speaker::Agent(Caller { agent, .. }) = self.speaker.clone() else { return Ok(self) };
+        off_the_loop(move || {
+            let dir = &self.office.inner.dir;
+            for Marks { inbox, letters, file, .. } in &mut self.marks {
+                *file = Some(GivenFile::write(dir, &agent, inbox.post.team(), letters.clone())?);
+            }
+            steps::at("read.noted");
+            Ok(self)
+        })
+        .await
+    }
+
     /// Marks them.
     pub async fn mark(self) -> Result<(), Refusal> {
         let Marking { office, speaker, marks } = self;
         if marks.is_empty() {
             return Ok(());
         }
-        let ids: Vec<&str> = marks.iter().flat_map(|marks| &marks.ids).map(MessageId::as_str).collect();
+        let ids: Vec<&str> = marks.iter().flat_map(|marks| &marks.letters).map(|letter| letter.id.as_str()).collect();
         let ids = ids.join(", ");
         let marked = off_the_loop(move || {
-            for Marks { inbox, ids, _in_hand } in marks {
+            for Marks { inbox, letters, file, _in_hand } in marks {
+                let ids: Vec<MessageId> = letters.into_iter().map(|letter| letter.id).collect();
                 match &inbox.agent {
                     Some(agent) => drop(inbox.post.mark_read_of_ours(agent, &ids)?),
                     None => drop(inbox.post.mark_read(&inbox.name, &ids)?),
                 }
+                steps::at("read.marked");
+                file.map_or(Ok(()), |file| file.clear())?;
             }
             Ok(Answer { text: "read".to_owned(), value: Value::Null })
         });
         let marked = marked.await;
-        steps::at("read.marked");
         office.inner.note(&speaker, Entry { action: "mark", id: Some(&ids), ..Entry::default() }, &marked);
         marked.map(drop)
     }
@@ -153,20 +175,28 @@ impl Inner {
         for post in self.teams.all().filter(|post| post.exists()) {
             let (post, name) = (post.clone(), self.name(speaker));
             match speaker {
-                Speaker::Agent(Caller { name: agent, .. }) => match people::has_namesake(&self.teams, &*post, &name) {
-                    Ok(false) => inboxes.push(Inbox { post, name, marks: true, agent: Some(agent.clone()) }),
-                    // Somebody else's inbox is not theirs to read.
-                    Ok(true) => {}
-                    Err(error) => wrong.push(error.into()),
+                Speaker::Agent(caller) => match self.inbox_of(caller, post, name) {
+                    Ok(inbox) => inboxes.extend(inbox),
+                    Err(refusal) => wrong.push(refusal),
                 },
                 // Claude Code shows its lead the mail of its session itself, and throws away what is marked (2.1.330).
                 Speaker::Lead if post.team().is_of_session() => {
-                    inboxes.push(Inbox { post, name: people::session_lead(), marks: false, agent: None });
+                    inboxes.push(Inbox::of_lead(post, people::session_lead(), false));
                 }
-                Speaker::Lead => inboxes.push(Inbox { post, name, marks: true, agent: None }),
+                Speaker::Lead => inboxes.push(Inbox::of_lead(post, name, true)),
             }
         }
         (inboxes, wrong)
+    }
+
+    /// An agent's inbox with this post, unless it is somebody else's: then it is not theirs to read.
+    fn inbox_of(&self, caller: &Caller, post: Arc<dyn Post>, name: MemberName) -> Result<Option<Inbox>, Refusal> {
+        if people::has_namesake(&self.teams, &*post, &name)? {
+            return Ok(None);
+        }
+        let mut held = mail::in_doubt(&self.dir, &caller.agent, post.team())?;
+        held.extend(self.teams.hands().held(post.team(), &name));
+        Ok(Some(Inbox { post, name, marks: true, agent: Some(caller.name.clone()), held }))
     }
 
     fn pending_count(&self, speaker: &Speaker) -> Result<Answer, Refusal> {
@@ -230,12 +260,13 @@ impl Inner {
         };
         let offset = args.id.as_ref().and(args.offset).unwrap_or_default();
         let share = room - AROUND_MAX * 4;
-        let view = |found: &Found| View { inbox: &inboxes[found.inbox], share, offset, tool };
+        let view = |found: &Found| View { team: inboxes[found.inbox].post.team(), share, offset, tool };
         let mut text: Vec<String> = found.iter().map(|found| view(found).letter(found)).collect();
         let fitting = fitting(&text, room, oldest_first);
         keep(&mut found, fitting, oldest_first);
         keep(&mut text, fitting, oldest_first);
         let shown: Vec<Value> = found.iter().map(|found| view(found).value(found)).collect();
+        let ends: Vec<GivenLetter> = found.iter().map(|found| view(found).end(found)).collect();
         match (found.is_empty(), total - found.len()) {
             (true, _) => text.push(if args.all { "No mail." } else { "No unread mail." }.to_owned()),
             (false, 0) => {}
@@ -248,15 +279,16 @@ impl Inner {
         text.extend(notes.iter().cloned());
         let notes: Vec<&str> = std::iter::once(NOTE).chain(notes.iter().map(String::as_str)).collect();
         let value = json!({ "messages": shown, "total": total, "note": notes.join(" ") });
-        Ok((Answer { text: text.join("\n"), value }, self.marks(args.mark_read, &inboxes, &found)))
+        Ok((Answer { text: text.join("\n"), value }, self.marks(args.mark_read, &inboxes, &found, &ends)))
     }
 
     /// Whether the message is on its way to the agent by another way.
     fn is_being_shown(&self, inbox: &Inbox, message: &Message) -> bool {
-        inbox.agent.is_some() && self.teams.hands().has(inbox.post.team(), &inbox.name, &message.id)
+        let is_in_hand = || self.teams.hands().has(inbox.post.team(), &inbox.name, &message.id);
+        inbox.agent.is_some() && (inbox.held.contains(&message.id) || is_in_hand())
     }
 
-    fn marks(&self, wish: Option<bool>, inboxes: &[Inbox], found: &[Found]) -> Vec<Marks> {
+    fn marks(&self, wish: Option<bool>, inboxes: &[Inbox], found: &[Found], ends: &[GivenLetter]) -> Vec<Marks> {
         let wanted = inboxes.iter().enumerate().filter(|(_, inbox)| wish.unwrap_or(inbox.marks));
         let marks = wanted.map(|(at, inbox)| {
             // A request to shut down is answered when the agent is idle, and not by being read.
@@ -265,12 +297,12 @@ impl Inner {
             };
             let here = found.iter().filter(|found| found.inbox == at).map(|found| &found.message);
             let unread = here.filter(|message| !message.read && !is_kept(message)).map(|message| &message.id);
-            let _in_hand = self.teams.hands().take(inbox.post.team(), &inbox.name, unread.clone());
+            let _in_hand = self.teams.hands().take(inbox.post.team(), &inbox.name, unread);
             // What somebody else has in hand by now he marks himself.
-            let ids = unread.filter(|id| _in_hand.has(id)).cloned().collect();
-            Marks { inbox: inbox.clone(), ids, _in_hand }
+            let letters = ends.iter().filter(|letter| _in_hand.has(&letter.id)).cloned().collect();
+            Marks { inbox: inbox.clone(), letters, file: None, _in_hand }
         });
-        marks.filter(|marks| !marks.ids.is_empty()).collect()
+        marks.filter(|marks| !marks.letters.is_empty()).collect()
     }
 }
 
@@ -279,86 +311,5 @@ pub(super) fn limit(args: &ReadMailArgs) -> Result<usize, Refusal> {
         None => Ok(LIMIT),
         Some(limit @ 1..=LIMIT_MAX) => Ok(limit),
         Some(_) => Err(Refusal::argument(format!("argument limit: 1 to {LIMIT_MAX}"))),
-    }
-}
-
-/// Keeps so many, the first or the last.
-fn keep<T>(all: &mut Vec<T>, most: usize, first: bool) {
-    if first {
-        all.truncate(most);
-    } else {
-        all.drain(..all.len() - most.min(all.len()));
-    }
-}
-
-/// How many of these texts, from the first or from the last, have room together; one always has.
-fn fitting(texts: &[String], mut room: usize, first: bool) -> usize {
-    let mut fits = |text: &String| room.checked_sub(text.len() + 1).map(|left| room = left).is_some();
-    let fitting = match first {
-        true => texts.iter().take_while(|text| fits(text)).count(),
-        false => texts.iter().rev().take_while(|text| fits(text)).count(),
-    };
-    fitting.max(1)
-}
-
-impl Found {
-    fn new(inbox: usize, message: Message) -> Found {
-        let text = frame::readable(&message.text).into_owned();
-        Found { inbox, message, text }
-    }
-
-    /// From the character at `offset`, at most `share` bytes, at least one character: how many characters these are, and how
-    /// many are behind them.
-    fn part(&self, offset: usize, share: usize) -> (&str, usize, usize) {
-        let rest = self.text.char_indices().nth(offset).map_or("", |(at, _)| &self.text[at..]);
-        let fits = |(at, c): &(usize, char)| *at == 0 || at + c.len_utf8() <= share;
-        let count = rest.char_indices().take_while(fits).count();
-        (rest, count, rest.chars().count() - count)
-    }
-}
-
-/// How a message is shown.
-struct View<'a> {
-    inbox: &'a Inbox,
-    share: usize,
-    offset: usize,
-    tool: &'a str,
-}
-
-impl View<'_> {
-    fn letter(&self, found: &Found) -> String {
-        let Found { message, .. } = found;
-        let (text, count, behind) = found.part(self.offset, self.share);
-        let letter = Letter {
-            from: &message.from,
-            team: self.inbox.post.team().as_str(),
-            at: message.at,
-            id: message.id.as_str(),
-            summary: message.summary.as_deref(),
-            text,
-            tool: self.tool,
-        };
-        let shown = letter.part(count);
-        if behind > 0 { format!("{shown}Go on with offset {}.\n", self.offset + count) } else { shown }
-    }
-
-    fn value(&self, found: &Found) -> Value {
-        let Found { message, .. } = found;
-        let (text, count, behind) = found.part(self.offset, self.share);
-        let mut shown = json!({
-            "from": message.from,
-            "text": text.chars().take(count).collect::<String>(),
-            "timestamp": message.timestamp,
-            "message_id": message.id,
-            "team": self.inbox.post.team(),
-            "was_read": message.read,
-        });
-        if let Some(summary) = &message.summary {
-            shown["summary"] = json!(summary);
-        }
-        if behind > 0 {
-            shown["cut"] = json!(behind);
-        }
-        shown
     }
 }

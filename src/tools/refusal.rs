@@ -33,7 +33,7 @@ impl From<MailError> for Refusal {
             MailError::NoTeam { .. } | MailError::TeamGone(_) => "UNKNOWN_TEAM",
             MailError::NameTaken { .. } => "IDENTITY_CONFLICT",
             MailError::Locked { .. } => "BUSY",
-            MailError::Roster { .. } | MailError::Files { .. } => "FILES",
+            MailError::Roster { .. } | MailError::Linked { .. } | MailError::Files { .. } => "FILES",
         };
         Refusal::new(code, error.to_string())
     }

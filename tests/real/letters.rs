@@ -18,6 +18,7 @@ on_each_codex! {
     mail_reaches_the_agent_that_it_names_and_no_other,
     an_agent_whose_mail_is_not_brought_keeps_it_unread,
     a_shutdown_request_of_the_lead_closes_the_agent_and_is_answered,
+    a_shutdown_request_from_before_an_agent_was_opened_closes_it_not,
     the_lead_hears_once_of_a_background_turn_that_it_has_not_asked_for,
     agents_are_members_while_they_live_also_of_the_clients_own_team,
 }
@@ -32,9 +33,7 @@ impl Scene {
 
     /// Writes to an agent as somebody else.
     pub(crate) fn mail(&self, from: &str, to: &str, text: &str) {
-        let (from, text) = (Address::parse(from).unwrap(), text.to_owned());
-        let draft = Draft { from, text, summary: None, color: None, urgency: Urgency::Normal };
-        self.post("tests").send(&MemberName::parse(to).unwrap(), &[draft]).unwrap();
+        self.post("tests").send(&MemberName::parse(to).unwrap(), &[draft(from, text)]).unwrap();
     }
 
     pub(crate) fn inbox(&self, team: &str, of: &str) -> Vec<Message> {
@@ -179,12 +178,18 @@ async fn a_mail_is_delivered_once_when_the_server_is_killed_at_any_step(stage: S
     scene.end(server).await;
 }
 
+fn draft(from: &str, text: &str) -> Draft {
+    let (from, text) = (Address::parse(from).unwrap(), text.to_owned());
+    Draft { from, text, summary: None, color: None, urgency: Urgency::Normal }
+}
+
 /// Appends to an inbox as a program does that knows no members.
 pub(crate) fn put(scene: &Scene, to: &str, text: &str) {
     let path = scene.post("tests").inbox_path(&MemberName::parse(to).unwrap());
     let mut entries: Vec<Value> =
         std::fs::read(&path).map_or_else(|_| Vec::new(), |text| serde_json::from_slice(&text).unwrap());
-    entries.push(json!({"from": "team-lead", "text": text, "timestamp": "2026-11-25T13:12:38.123Z", "read": false}));
+    let now = jiff::Timestamp::now();
+    entries.push(json!({"from": "team-lead", "text": text, "timestamp": format!("{now:.3}"), "read": false}));
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, serde_json::to_vec(&entries).unwrap()).unwrap();
 }
@@ -239,6 +244,36 @@ async fn a_shutdown_request_of_the_lead_closes_the_agent_and_is_answered(stage: 
     let answer: Value = serde_json::from_str(&scene.inbox("tests", "team-lead")[0].text).unwrap();
     assert_eq!((&answer["type"], &answer["requestId"]), (&json!("shutdown_approved"), &json!("shutdown-1@ana")));
     until(&server, || scene.members("tests") == ["team-lead", "ben"]).await;
+    scene.end(server).await;
+}
+
+async fn a_shutdown_request_from_before_an_agent_was_opened_closes_it_not(stage: Stage) {
+    let (scene, _) = world(stage).await;
+    let server = scene.serve(&[]).await;
+    start(&scene, &server, "ana").await;
+    let frame = json!({"type": "shutdown_request", "requestId": "r", "from": "team-lead", "timestamp": "2026-11-25T13:12:38.123Z"});
+    // Sent twice: the first closes it, and the second is for nobody any more.
+    let both = [(); 2].map(|()| draft("team-lead", &frame.to_string()));
+    scene.post("tests").send(&MemberName::parse("ana").unwrap(), &both).unwrap();
+    let closed = json!({"include_closed": true});
+    let open = async || server.call("agent_sessions", json!({})).await.good().list("sessions").len();
+    while open().await > 0 {}
+    let first = server.call("agent_sessions", closed).await.good().list("sessions")[0]["agent_id"].clone();
+    let passed_over = || {
+        let audit = scene.home().join(".config/atm/agent-sessions/tests/audit.jsonl");
+        std::fs::read_to_string(audit).unwrap().matches("passed over").count()
+    };
+    let again =
+        [json!({"identity": "ana", "prompt": "SAY new"}), json!({"agent_id": first, "prompt": "SAY continued"})];
+    for (times, args) in (1..).zip(again) {
+        let opened = server.call("codex", args).await.good();
+        until(&server, || scene.unread("ana") == 0 && passed_over() == times).await;
+        let agent = json!({"agent_id": opened["agent_id"], "prompt": "SAY still here"});
+        assert_eq!(server.call("codex-reply", agent).await.good().content(), "still here");
+        // Its own request it follows; and another waits behind it.
+        scene.post("tests").send(&MemberName::parse("ana").unwrap(), &both).unwrap();
+        while open().await > 0 {}
+    }
     scene.end(server).await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use atm_agent_mcp::demo::model::{Reply, Request, spoken};
+use atm_agent_mcp::demo::model::{Gate, Reply, Request, spoken};
 use atm_agent_mcp::steps;
 use serde_json::{Value, json};
 
@@ -13,8 +13,11 @@ on_each_codex! {
     what_an_agent_reads_reaches_its_model_whole,
     what_a_model_that_writes_javascript_reads_reaches_it_whole,
     what_a_model_that_codex_does_not_know_reads_reaches_it_whole,
-    what_an_agent_has_read_is_in_its_thread_when_it_is_marked,
+    what_an_agent_has_read_is_in_its_thread_once_whatever_is_killed,
+    what_a_model_that_writes_javascript_has_read_is_in_its_thread_once_whatever_is_killed,
+    what_an_agent_has_read_is_in_its_thread_once_when_its_codex_is_killed,
     what_an_agent_reads_is_not_brought_to_it_too,
+    what_was_brought_when_its_server_was_killed_is_not_read_too,
     a_shutdown_is_followed_whatever_is_killed,
 }
 
@@ -80,13 +83,30 @@ async fn reads_all(stage: Stage, code_mode: bool, model: Value) {
     scene.end(server).await;
 }
 
-async fn what_an_agent_has_read_is_in_its_thread_when_it_is_marked(stage: Stage) {
-    let scene = stage.with(reader(false)).await;
+async fn what_an_agent_has_read_is_in_its_thread_once_whatever_is_killed(stage: Stage) {
+    killed_while_it_reads(stage, false, Value::Null).await;
+}
+
+async fn what_a_model_that_writes_javascript_has_read_is_in_its_thread_once_whatever_is_killed(stage: Stage) {
+    killed_while_it_reads(stage, true, json!(crate::tools::CODE_MODE)).await;
+}
+
+async fn killed_while_it_reads(stage: Stage, code_mode: bool, model: Value) {
+    let scene = stage.with(reader(code_mode)).await;
     not_brought(&scene);
     let server = scene.serve(&[]).await;
-    start(&scene, &server, json!({"identity": "ana", "prompt": "SAY hello"})).await;
+    start(&scene, &server, json!({"identity": "ana", "prompt": "SAY hello", "model": model})).await;
     scene.end(server).await;
-    let lives = ["tool.answered", "mail.synced:3", "mail.replaced:3", "read.marked"];
+    let lives = [
+        "read.noted",
+        "tool.answered",
+        "tool.complete",
+        "tool.counted",
+        "mail.flocked:3",
+        "mail.synced:3",
+        "mail.replaced:3",
+        "read.marked",
+    ];
     for step in lives {
         let mut command = scene.command(&["--resume", "ana"]);
         command.env(steps::KILL_AT, step);
@@ -98,16 +118,45 @@ async fn what_an_agent_has_read_is_in_its_thread_when_it_is_marked(stage: Stage)
         drop(read);
         scene.ten_seconds_later();
         assert_eq!(status.signal(), Some(9), "{step}: {status}");
+        let server = scene.serve(&["--resume", "ana"]).await;
+        while scene.unread("ana") > 0 {
+            server.call("codex-reply", json!({"identity": "ana", "prompt": "READ"})).await.good();
+        }
+        scene.end(server).await;
     }
     let server = scene.serve(&["--resume", "ana"]).await;
-    while scene.unread("ana") > 0 {
-        server.call("codex-reply", json!({"identity": "ana", "prompt": "READ"})).await.good();
-    }
     server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY last"})).await.good();
     let seen = seen(&scene.asked_last());
     for step in lives {
-        assert!(seen.contains(&format!("mail at {step} end")), "{step} in {seen}");
+        assert_eq!(seen.matches(&format!("mail at {step} end")).count(), 1, "{step} in {seen}");
     }
+    scene.end(server).await;
+}
+
+async fn what_an_agent_has_read_is_in_its_thread_once_when_its_codex_is_killed(stage: Stage) {
+    let gate = Gate::new();
+    let (kept, read) = (gate.clone(), reader(false));
+    let scene = stage
+        .with(move |request| match request.last_item_is_output() {
+            true => Reply::say("done").after(&kept),
+            false => read(request),
+        })
+        .await;
+    not_brought(&scene);
+    let server = scene.serve(&[]).await;
+    start(&scene, &server, json!({"identity": "ana", "prompt": "SAY hello"})).await;
+    scene.mail("team-lead", "ana", "mail once end");
+    let reading = server.begin("codex-reply", json!({"identity": "ana", "prompt": "READ"})).await;
+    // Its model has it by now; whether it is marked, nobody knows.
+    gate.reached().await;
+    server.codex().await.kill();
+    reading.result().await.bad();
+    gate.open();
+    until(&server, || scene.unread("ana") == 0).await;
+    server.rested("ana").await;
+    server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY last"})).await.good();
+    let seen = seen(&scene.asked_last());
+    assert_eq!(seen.matches("mail once end").count(), 1, "{seen}");
     scene.end(server).await;
 }
 
@@ -127,6 +176,31 @@ async fn what_an_agent_reads_is_not_brought_to_it_too(stage: Stage) {
     for n in 0..10 {
         assert_eq!(seen.matches(&format!("[urgent] mail {n} end")).count(), 1, "{n} in {seen}");
     }
+    scene.end(server).await;
+}
+
+async fn what_was_brought_when_its_server_was_killed_is_not_read_too(stage: Stage) {
+    let scene = stage.with(reader(false)).await;
+    let server = scene.serve(&[]).await;
+    start(&scene, &server, json!({"identity": "ana", "prompt": "SAY hello"})).await;
+    scene.end(server).await;
+    let mut command = scene.command(&["--resume", "ana"]);
+    command.env(steps::KILL_AT, "letter.proved");
+    let mut server = Server::start(command).await;
+    put(&scene, "ana", "mail once end");
+    assert_eq!(server.died().await.signal(), Some(9));
+    scene.ten_seconds_later();
+    // The courier does not come to settle it: somebody holds the roster, which it needs before.
+    let lock = scene.home().join(".claude/teams/tests/config.json.lock");
+    std::fs::create_dir(&lock).unwrap();
+    let server = scene.serve(&["--resume", "ana"]).await;
+    server.call("codex-reply", json!({"identity": "ana", "prompt": "READ"})).await.good();
+    assert!(scene.asked_last().outputs()[0].contains("1 more are being shown to you"));
+    std::fs::remove_dir(&lock).unwrap();
+    until(&server, || scene.unread("ana") == 0).await;
+    server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY last"})).await.good();
+    let seen = seen(&scene.asked_last());
+    assert_eq!(seen.matches("mail once end").count(), 1, "{seen}");
     scene.end(server).await;
 }
 

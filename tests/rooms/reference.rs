@@ -143,6 +143,7 @@ fn kept() -> Vec<(&'static str, String)> {
         ("audit", dir.audit()),
         ("mail_dir", dir.mail_dir()),
         ("mail_under_way", dir.mail_under_way(&agent, &team_name)),
+        ("mail_read", dir.mail_read(&agent, &team_name)),
         ("summary", dir.summary(&agent)),
         ("record", dir.record(&agent)),
         ("agent_lock", dir.agent_lock(&agent)),
