@@ -145,7 +145,7 @@ fn paragraph(outcome: &Outcome) -> String {
     let name = &outcome.identity;
     let (end, why) = match &outcome.end {
         End::Completed => ("has completed its background turn", None),
-        End::Interrupted => ("was interrupted in its background turn", None),
+        End::Interrupted | End::BrokenOff => ("was interrupted in its background turn", None),
         End::Failed(why) => ("has failed in its background turn", Some(why.as_str())),
         End::Lost(why) => ("has lost its background turn", Some(&**why)),
         End::Stopped(_) | End::Withdrawn | End::NotTaken(_) | End::Refused(_) | End::Closed => {
@@ -174,7 +174,7 @@ fn idle(outcome: &Outcome) -> Idle {
     let (idle_reason, failure_reason) = match &outcome.end {
         End::Failed(why) => (IdleReason::Failed, Some(why.clone())),
         End::Lost(why) => (IdleReason::Failed, Some(why.to_string())),
-        End::Interrupted => (IdleReason::Interrupted, None),
+        End::Interrupted | End::BrokenOff => (IdleReason::Interrupted, None),
         _ => (IdleReason::Available, None),
     };
     Idle {

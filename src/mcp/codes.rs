@@ -62,7 +62,7 @@ pub const ALL: [Code; 26] = [
     code("SESSION_ELSEWHERE", -32010, Side::Proxy, "another server runs the agent; use that one, or end it"),
     code("TURN_FAILED", -32011, Side::Child, "the turn failed in Codex; codex_error_info says how"),
     code("TURN_REFUSED", -32012, Side::Child, "the turn could not begin; the sentence says why"),
-    code("INTERRUPTED", -32013, Side::Proxy, "somebody has interrupted the turn"),
+    code("INTERRUPTED", -32013, Side::Proxy, "the turn was interrupted, or its server ended"),
     code("CANCELLED", -32014, Side::Proxy, "the call was withdrawn"),
     code("ASK_NOT_FOUND", -32015, Side::Proxy, "nothing has that ask_id; agent_status shows what waits"),
     code("ASK_CLOSED", -32016, Side::Proxy, "it was decided before, or its turn is over"),

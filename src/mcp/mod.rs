@@ -17,6 +17,7 @@ mod old_events;
 mod progress;
 pub mod result;
 pub mod server;
+mod task_elsewhere;
 mod tasks;
 mod tools;
 

@@ -173,7 +173,7 @@ fn words(end: &End) -> (&'static str, Option<&'static str>) {
         End::Completed => ("completed", None),
         End::Stopped(Stop::TimedOut) => ("timed_out", Some("REQUEST_TIMEOUT")),
         End::Stopped(Stop::Cancelled) | End::Withdrawn => ("cancelled", Some("CANCELLED")),
-        End::Stopped(Stop::Interrupted) | End::Interrupted => ("interrupted", Some("INTERRUPTED")),
+        End::Stopped(Stop::Interrupted) | End::Interrupted | End::BrokenOff => ("interrupted", Some("INTERRUPTED")),
         End::Failed(_) => ("failed", Some("TURN_FAILED")),
         End::NotTaken(_) => ("refused", Some("CALL_NOT_TAKEN")),
         End::Refused(_) => ("refused", Some("TURN_REFUSED")),
@@ -203,6 +203,7 @@ fn trouble(outcome: &Outcome) -> Option<String> {
         End::Stopped(Stop::Cancelled) | End::Withdrawn => format!("The call to {agent} was cancelled; {go_on}."),
         End::Stopped(Stop::Interrupted) => format!("The turn of {agent} was interrupted (agent_interrupt); {go_on}."),
         End::Interrupted => format!("The turn of {agent} was interrupted by somebody else; {go_on}."),
+        End::BrokenOff => format!("The turn of {agent} was interrupted, or its server ended; {go_on}."),
         End::Closed => format!(
             "The agent {agent} was closed before the turn ended. Continue it with codex {{\"agent_id\": \"{id}\", \
              \"prompt\": …}}."
@@ -260,6 +261,7 @@ mod tests {
             End::Lost(why()),
             End::Closed,
             End::Interrupted,
+            End::BrokenOff,
             End::Stopped(Stop::TimedOut),
             End::Stopped(Stop::Interrupted),
         ];

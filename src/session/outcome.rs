@@ -54,6 +54,8 @@ pub enum End {
     Stopped(Stop),
     /// Somebody else ended the turn: a human in the attached UI.
     Interrupted,
+    /// The turn did not come to its end; the thread's history does not tell who ended it, or whether its server was gone.
+    BrokenOff,
     /// The turn failed.
     Failed(String),
     /// The call was withdrawn before its turn began.
