@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::events::METHOD;
+use crate::plain::shown;
 
 /// The longest line that is read, in bytes. Arguments have smaller limits of their own, with better errors.
 const LINE_MAX: usize = 64 * 1024 * 1024;
@@ -238,7 +239,8 @@ fn understand(line: &[u8]) -> Understood {
         Shape { id, method } => {
             let why = match method {
                 Some(method) => format!(
-                    "the request {method:?} is no JSON-RPC 2.0 request: jsonrpc must be \"2.0\" and params an object"
+                    "the request \"{}\" is no JSON-RPC 2.0 request: jsonrpc must be \"2.0\" and params an object",
+                    shown(&method)
                 ),
                 None => "the line is not a JSON-RPC 2.0 message: an object with jsonrpc, method and params".to_owned(),
             };

@@ -4,6 +4,7 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Map, Value, json};
 
 use super::codes;
+use crate::plain::on_one_line;
 use crate::session::RosterError;
 
 /// A call that cannot be done. The codes are those of atm-agent-mcp 0.14.0.
@@ -20,14 +21,18 @@ impl ToolError {
         ToolError::new("INVALID_SESSION_PARAMS", message)
     }
 
-    /// Any other.
+    /// Any other. Whatever others say in it: it is one line.
     pub fn new(code: &'static str, message: impl Into<String>) -> ToolError {
-        ToolError { code, message: message.into(), more: Map::new() }
+        ToolError { code, message: on_one_line(&message.into()), more: Map::new() }
     }
 
     /// With a fact that a program may want.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> ToolError {
-        self.more.insert(key.to_owned(), value.into());
+        let value = match value.into() {
+            Value::String(text) => Value::String(on_one_line(&text)),
+            other => other,
+        };
+        self.more.insert(key.to_owned(), value);
         self
     }
 

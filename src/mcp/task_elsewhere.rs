@@ -6,6 +6,7 @@ use rmcp::model::ErrorData;
 use super::codes;
 use super::server::{Shared, shown};
 use crate::ids::{AgentId, DeliveryId};
+use crate::plain::on_one_line;
 use crate::session::{Item, Record, Turn, TurnStatus};
 
 /// How many of the last turns it is looked for in.
@@ -31,7 +32,7 @@ pub(super) async fn find(shared: &Shared, id: &str) -> Result<Elsewhere, ErrorDa
     let thread = record.thread_id.clone().ok_or_else(|| unknown(id))?;
     let turns = shared.roster.turns(&thread, TURNS_MAX).await.map_err(|error| {
         ErrorData::internal_error(
-            format!("the thread of {} cannot be read now: {error}", record.identity),
+            on_one_line(&format!("the thread of {} cannot be read now: {error}", record.identity)),
             Some(codes::data("CHILD_PROCESS_DEAD")),
         )
     })?;
@@ -54,7 +55,7 @@ pub(super) async fn out_of_reach(shared: &Shared, id: &str, what: &str) -> Error
     if !is_over {
         let Record { identity, server_pid, .. } = record;
         return invalid(format!(
-            "taskId {}: another server (process {server_pid}) runs {identity}, so its task is {what} only there; tasks/get shows \
+            "taskId \"{}\": another server (process {server_pid}) runs {identity}, so its task is {what} only there; tasks/get shows \
              how it goes",
             shown(id)
         ));
@@ -65,7 +66,7 @@ pub(super) async fn out_of_reach(shared: &Shared, id: &str, what: &str) -> Error
         TurnStatus::Interrupted | TurnStatus::InProgress | TurnStatus::Unknown => "interrupted",
     };
     invalid(format!(
-        "taskId {}: its turn has ended ({how}), so nothing of it is {what} any more; tasks/get has its result, codex-reply \
+        "taskId \"{}\": its turn has ended ({how}), so nothing of it is {what} any more; tasks/get has its result, codex-reply \
          goes on with {}",
         shown(id),
         record.identity
@@ -86,7 +87,7 @@ fn is_over(turn: &Turn, opened_at: Option<Timestamp>) -> bool {
 
 fn unknown(id: &str) -> ErrorData {
     invalid(format!(
-        "taskId {:?}: no task of this server, or of its agents' threads; agent_sessions lists the agents, agent_read shows \
+        "taskId \"{}\": no task of this server, or of its agents' threads; agent_sessions lists the agents, agent_read shows \
          what one did",
         shown(id)
     ))
@@ -94,7 +95,7 @@ fn unknown(id: &str) -> ErrorData {
 
 fn not_begun(id: &str, Record { identity, server_pid, .. }: &Record) -> ErrorData {
     invalid(format!(
-        "taskId {:?}: the thread of {identity} has no turn of that task. Another server (process {server_pid}) runs the agent, \
+        "taskId \"{}\": the thread of {identity} has no turn of that task. Another server (process {server_pid}) runs the agent, \
          and knows what waits there; agent_read shows what it did",
         shown(id)
     ))

@@ -14,6 +14,7 @@ use crate::journal::Entry;
 use crate::mail::envelope::{AROUND_MAX, Letter};
 use crate::mail::frame::{self, Frame};
 use crate::mail::{Filter, InHand, Message, Post, Which};
+use crate::plain::shown;
 use crate::session::Caller;
 use crate::steps;
 
@@ -208,7 +209,7 @@ impl Inner {
         if let Some(id) = &args.id {
             found.retain(|found| found.message.id.as_str() == id);
             if found.is_empty() {
-                return Err(Refusal::new("NOT_FOUND", format!("there is no message {id} in your inbox")));
+                return Err(Refusal::new("NOT_FOUND", format!("there is no message {} in your inbox", shown(id))));
             }
         }
         found.sort_by_key(|found| found.message.at);

@@ -42,7 +42,7 @@ pub(super) async fn wait(
         Some("all") => Mode::All,
         Some(other) => {
             return Err(ToolError::arguments(format!(
-                "argument mode: {:?} is not known: use any or all",
+                "argument mode: \"{}\" is not known: use any or all",
                 shown(other)
             )));
         }
