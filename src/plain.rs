@@ -2,6 +2,8 @@
 
 /// How much of a foreign text stands in an error, in characters.
 const SHOWN_MAX: usize = 80;
+/// How long an error is, in characters.
+const ERROR_MAX: usize = 2_000;
 
 /// Whether it is not seen, or changes how others are seen: control characters, ends of lines, marks that turn the direction
 /// of writing, and those without width.
@@ -30,10 +32,15 @@ pub fn shown(text: &str) -> String {
     shown
 }
 
+/// The sentence of an error: on one line, and of a longer one both ends, for what to do stands last.
+pub fn error(sentence: &str) -> String {
+    both_ends(sentence, ERROR_MAX)
+}
+
 /// Both ends of a longer foreign text, on one line: of a path, or of a sentence that quotes something.
 pub fn both_ends(text: &str, most: usize) -> String {
     let ends = |text: &str| {
-        let tail = most / 3;
+        let tail = most / 2;
         let before = text.char_indices().nth(most - tail).map(|(at, _)| at);
         let behind = text.char_indices().rev().nth(tail.saturating_sub(1)).map(|(at, _)| at);
         match (before, behind, text.char_indices().nth(most)) {
@@ -54,7 +61,7 @@ mod tests {
         assert_eq!(both_ends("a\nb", 30), "a\\nb");
         assert_eq!(both_ends(&"ä".repeat(30), 30), "ä".repeat(30));
         let long = format!("/home/{}/the file", "ä".repeat(2_000_000));
-        assert_eq!(both_ends(&long, 30), format!("/home/{} … /the file", "ä".repeat(14)).replace(" … /", " … ä/"));
+        assert_eq!(both_ends(&long, 30), "/home/äääääääää … ääääää/the file");
         let turning = both_ends(&"\u{202e}".repeat(100), 30);
         assert!(turning.starts_with("\\u{202e}") && turning.chars().count() < 40, "{turning}");
         assert_eq!(both_ends("", 0), "");

@@ -241,7 +241,7 @@ pub fn somebody(named: Option<Who>) -> Result<Who, ToolError> {
 
 /// An id that nobody can have is one that is not found.
 pub fn unknown(what: &str, id: &str) -> ToolError {
-    ToolError::new("SESSION_NOT_FOUND", format!("Session not found for {what}: {}", shown(id)))
+    ToolError::not_found(&format!("Session not found for {what}: {}", shown(id)))
 }
 
 /// The schema of an argument type.

@@ -6,7 +6,7 @@ use rmcp::model::ErrorData;
 use super::codes;
 use super::server::{Shared, shown};
 use crate::ids::{AgentId, DeliveryId};
-use crate::plain::on_one_line;
+use crate::plain;
 use crate::session::{Item, Record, Turn, TurnStatus};
 
 /// How many of the last turns it is looked for in.
@@ -32,7 +32,7 @@ pub(super) async fn find(shared: &Shared, id: &str) -> Result<Elsewhere, ErrorDa
     let thread = record.thread_id.clone().ok_or_else(|| unknown(id))?;
     let turns = shared.roster.turns(&thread, TURNS_MAX).await.map_err(|error| {
         ErrorData::internal_error(
-            on_one_line(&format!("the thread of {} cannot be read now: {error}", record.identity)),
+            plain::error(&format!("the thread of {} cannot be read now: {error}", record.identity)),
             Some(codes::data("CHILD_PROCESS_DEAD")),
         )
     })?;
@@ -102,7 +102,7 @@ fn not_begun(id: &str, Record { identity, server_pid, .. }: &Record) -> ErrorDat
 }
 
 fn invalid(message: String) -> ErrorData {
-    ErrorData::invalid_params(message, Some(codes::data("INVALID_SESSION_PARAMS")))
+    ErrorData::invalid_params(plain::error(&message), Some(codes::data("INVALID_SESSION_PARAMS")))
 }
 
 /// When a mark was made.

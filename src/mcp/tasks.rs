@@ -21,6 +21,7 @@ use super::server::Shared;
 use super::task_elsewhere::{self, Elsewhere};
 use super::tools::requests;
 use crate::ids::DeliveryId;
+use crate::plain;
 use crate::session::{AskId, Handle, NotTaken, Outcome, Prompt};
 
 /// How long the result of a task is kept after its beginning, at least.
@@ -146,7 +147,7 @@ pub(super) async fn update(shared: &Shared, id: &str, responses: InputResponses)
         return Ok(());
     }
     Err(ErrorData::invalid_params(
-        format!("inputResponses: {}", wrong.join("; ")),
+        plain::error(&format!("inputResponses: {}", wrong.join("; "))),
         Some(codes::data("INVALID_SESSION_PARAMS")),
     ))
 }

@@ -1,6 +1,5 @@
 //! What a client can send that is wrong: a clear error, nothing started, nothing written, and the server goes on.
 
-use atm_agent_mcp::plain::is_unseen;
 use serde_json::{Value, json};
 
 use crate::server::Server;
@@ -78,12 +77,15 @@ async fn arguments_of_codex_reply_that_cannot_be_used_are_named_and_nothing_is_s
             (json!({ "identity": "ann" }), &["prompt", "missing"]),
             (json!({ "prompt": "x" }), &["agent_id", "identity", "threadId"]),
             (json!({ "prompt": "x", "identity": "ann", "threadId": missing }), &["exactly one"]),
-            (json!({ "prompt": "x", "identity": "ann" }), &["Session not found", "ann"]),
+            (json!({ "prompt": "x", "identity": "ann" }), &["Session not found for identity: ann", "agent_sessions"]),
             (json!({ "prompt": "x", "identity": "../../x" }), &["identity", "1 to 64"]),
-            (json!({ "prompt": "x", "agent_id": missing }), &["Session not found", missing]),
-            (json!({ "prompt": "x", "threadId": missing }), &["Session not found", missing]),
-            (json!({ "prompt": "x", "conversationId": missing }), &["Session not found", missing]),
-            (json!({ "prompt": "x", "threadId": "a b" }), &["Session not found", "a b"]),
+            (json!({ "prompt": "x", "agent_id": missing }), &["Session not found for", missing, "agent_sessions"]),
+            (json!({ "prompt": "x", "threadId": missing }), &["Session not found for", missing, "agent_sessions"]),
+            (
+                json!({ "prompt": "x", "conversationId": missing }),
+                &["Session not found for", missing, "agent_sessions"],
+            ),
+            (json!({ "prompt": "x", "threadId": "a b" }), &["Session not found for thread_id: a b", "agent_sessions"]),
         ],
     )
     .await;
@@ -92,6 +94,9 @@ async fn arguments_of_codex_reply_that_cannot_be_used_are_named_and_nothing_is_s
 #[tokio::test]
 async fn a_tool_that_there_is_not_is_an_error_that_lists_those_there_are() {
     refused("codex_exec", &[(json!({}), &["codex_exec", "codex-reply", "agent_wait"])]).await;
+    let unknown = json!({ "agent": "nobody", "text": "x" });
+    refused("agent_steer", &[(unknown, &["Session not found for agent: nobody.", "agent_sessions"])]).await;
+    refused("atm_read", &[(json!({ "id": "m-1" }), &["no message m-1", "atm_read with all=true"])]).await;
     refused("agent_wait", &[(json!({ "mode": "some" }), &["mode", "any", "all"])]).await;
     refused("agent_wait", &[(json!({ "timeout_ms": 600_001 }), &["timeout_ms", "600000"])]).await;
     refused("agent_read", &[(json!({}), &["agent_id", "identity", "threadId"])]).await;
@@ -229,75 +234,4 @@ async fn requests_in_one_write_and_requests_byte_by_byte_are_the_same_requests()
     }
     assert_eq!(server.answer(51).await["result"], first["result"]);
     assert_eq!(server.leave().await.rest, Vec::<Value>::new());
-}
-
-/// Text that ends its line, moves a cursor, and turns and hides what stands behind it.
-const EVIL: &str = "a\nb\r\u{1b}[2J\u{202e}c\u{200b}\u{2028}d";
-
-/// Every string of a value.
-fn strings(value: &Value) -> Vec<&str> {
-    match value {
-        Value::String(text) => vec![text],
-        Value::Array(all) => all.iter().flat_map(strings).collect(),
-        Value::Object(all) => all.values().flat_map(strings).collect(),
-        _ => vec![],
-    }
-}
-
-/// No text of the answer does more than to be read.
-fn assert_plain(answer: &Value, what: &str) {
-    for text in strings(answer) {
-        assert!(!text.contains(is_unseen), "{what}: {text:?}");
-    }
-}
-
-#[tokio::test]
-async fn foreign_text_in_an_error_is_on_one_line_and_turns_and_hides_nothing() {
-    let stage = Stage::set(json!({})).await;
-    let mut server = stage.server(&[]).await;
-    let long = |word: &str| format!("{EVIL}{word}");
-    let cases = [
-        ("codex", json!({ "prompt": "x", "cwd": EVIL })),
-        ("codex", json!({ "agent_file": EVIL })),
-        ("codex", json!({ "prompt": "x", "identity": EVIL })),
-        ("codex", json!({ "prompt": "x", "agent_id": EVIL })),
-        ("codex", json!({ "prompt": "x", "role": EVIL })),
-        ("codex", json!({ "prompt": "x", "sandbox": EVIL })),
-        ("codex", json!({ "prompt": "x", "background": EVIL })),
-        ("codex", json!({ "prompt": "x", EVIL: 1 })),
-        ("codex-reply", json!({ "prompt": "x", "agent_id": EVIL })),
-        ("codex-reply", json!({ "prompt": "x", "threadId": EVIL })),
-        ("codex-reply", json!({ "prompt": "x", "conversationId": EVIL })),
-        ("codex-reply", json!({ "prompt": "x", "identity": EVIL })),
-        ("agent_status", json!({ "threadId": EVIL })),
-        ("agent_close", json!({ "agent_id": EVIL })),
-        ("agent_interrupt", json!({ "threadId": EVIL })),
-        ("agent_read", json!({ "threadId": EVIL })),
-        ("agent_read", json!({ "identity": "ana", "what": EVIL })),
-        ("agent_steer", json!({ "agent": EVIL, "text": "x" })),
-        ("agent_wait", json!({ "agents": [EVIL] })),
-        ("agent_wait", json!({ "mode": EVIL })),
-        ("agent_approve", json!({ "ask_id": EVIL, "decision": "accept" })),
-        ("agent_approve", json!({ "ask_id": "ask-1", "decision": EVIL })),
-        ("atm_send", json!({ "to": EVIL, "message": "x" })),
-        ("atm_send", json!({ "to": "a\u{202e}b", "message": "x" })),
-        ("atm_send", json!({ "to": "x@a\u{202e}b", "message": "x" })),
-        ("atm_send", json!({ "to": "ana", "message": "x", "identity": EVIL })),
-        ("atm_broadcast", json!({ "message": "x", "team": EVIL })),
-        ("atm_read", json!({ "id": EVIL })),
-        ("atm_read", json!({ "since": EVIL })),
-        ("atm_read", json!({ EVIL: true })),
-    ];
-    for (tool, arguments) in cases {
-        let what = format!("{tool} {arguments}");
-        let result = server.call(tool, arguments).await;
-        assert_eq!(result["isError"], true, "{what}: {result}");
-        assert_plain(&result, &what);
-    }
-    assert_plain(&server.call(&long("tool"), json!({})).await, "a tool");
-    let state = json!({ "name": "codex", "arguments": {}, "requestState": EVIL });
-    assert_plain(&server.request("tools/call", state).await, "requestState");
-    assert_plain(&server.request("tasks/get", json!({ "taskId": EVIL })).await, "taskId");
-    assert_plain(&server.request(EVIL, json!({})).await, "a method");
-    assert_plain(&server.request(EVIL, json!([])).await, "a method with wrong parameters");
 }

@@ -215,7 +215,10 @@ fn read_prompt(named_by: &str, path: &Path) -> Result<String, ToolError> {
     let failed = |why: String| {
         ToolError::new(
             "AGENT_FILE_NOT_FOUND",
-            format!("{named_by}: the file {} cannot be read: {why}", both_ends(&path.to_string_lossy(), PATH_MAX)),
+            format!(
+                "{named_by}: the file {} cannot be read: {why}; name another",
+                both_ends(&path.to_string_lossy(), PATH_MAX)
+            ),
         )
         .with("path", path.display().to_string())
     };

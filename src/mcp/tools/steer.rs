@@ -12,7 +12,7 @@ use super::off_the_loop;
 use crate::ids::EntryId;
 use crate::mcp::args::{self, SteerArgs};
 use crate::mcp::error::ToolError;
-use crate::mcp::server::{Shared, shown};
+use crate::mcp::server::Shared;
 use crate::queue::{Fate, Queue, QueueError, Text, Urgency};
 use crate::session::{Found, RosterError, Who};
 
@@ -109,16 +109,13 @@ pub(super) async fn steer(
 
 /// Whoever the word means: an agent's id, its name, or its thread.
 fn found(shared: &Shared, word: &str) -> Result<Found, ToolError> {
-    let mut meanings = Who::meanings(word);
-    let last = meanings.pop();
-    for who in meanings {
+    for who in Who::meanings(word) {
         match shared.roster.find(&who) {
             Err(RosterError::NotFound(_)) => {}
             found => return Ok(found?),
         }
     }
-    let unknown = || args::unknown("agent", &shown(word));
-    Ok(shared.roster.find(&last.ok_or_else(unknown)?)?)
+    Err(args::unknown("agent", word))
 }
 
 async fn enqueue(queue: Queue, text: Text) -> Result<(Queue, EntryId), ToolError> {
