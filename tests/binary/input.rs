@@ -127,6 +127,20 @@ async fn a_line_that_is_no_message_is_answered_with_what_it_is_and_the_next_one_
         assert_error(&server.answer(Value::Null).await, code, &[word]);
         untouched(&stage, &mut server, &shown).await;
     }
+    // What is passed over otherwise is looked at too, and whose request it is can be read.
+    let call = |inside: &[u8]| {
+        let head = br#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"codex","arguments":{"prompt":""#;
+        [head, inside, b"\"}}}\n"].concat()
+    };
+    for (inside, word) in
+        [(&b"\\ud800"[..], "half of a surrogate pair"), (b"\\ud800\\u0041", "surrogate"), (b"caf\xe9", "UTF-8")]
+    {
+        server.write(&call(inside)).await;
+        assert_error(&server.answer(7).await, -32700, &[word]);
+    }
+    server.write(&call(b"\"}},\"also\":{\"x\":{\"y\":\"\\udc00")).await;
+    assert_error(&server.answer(7).await, -32700, &["surrogate"]);
+    untouched(&stage, &mut server, "half a surrogate pair").await;
     server.write(b"\n  \r\n{\"jsonrpc\":\"2.0\",\"id\":\"crlf\",\"method\":\"ping\"}\r\n").await;
     assert_eq!(server.answer("crlf").await["result"], json!({}));
     server.write(&[vec![b'x'; 65 << 20], b"\n".to_vec()].concat()).await;
