@@ -51,8 +51,10 @@ pub(super) async fn tell_the_lead(handle: Handle, desk: Desk) {
 
 /// Whether the lead has not heard of it. What it ended itself, or what never began, it knows.
 fn is_news(outcome: &Outcome, told: &mut HashSet<TurnId>) -> bool {
-    let ended =
-        !matches!(outcome.end, End::Stopped(_) | End::Withdrawn | End::NotTaken(_) | End::Refused(_) | End::Closed);
+    let ended = !matches!(
+        outcome.end,
+        End::Stopped(_) | End::Withdrawn | End::NotTaken(_) | End::Refused(_) | End::Closed | End::ServerEnds
+    );
     ended && outcome.turn.clone().is_some_and(|turn| told.insert(turn))
 }
 
@@ -148,7 +150,7 @@ fn paragraph(outcome: &Outcome) -> String {
         End::Interrupted | End::BrokenOff => ("was interrupted in its background turn", None),
         End::Failed(why) => ("has failed in its background turn", Some(why.as_str())),
         End::Lost(why) => ("has lost its background turn", Some(&**why)),
-        End::Stopped(_) | End::Withdrawn | End::NotTaken(_) | End::Refused(_) | End::Closed => {
+        End::Stopped(_) | End::Withdrawn | End::NotTaken(_) | End::Refused(_) | End::Closed | End::ServerEnds => {
             ("has no background turn any more", None)
         }
     };

@@ -82,6 +82,7 @@ impl From<RosterError> for ToolError {
             RosterError::NoDirectory { path, .. } => {
                 ToolError::arguments(message).with("path", path.display().to_string())
             }
+            RosterError::Ends => ToolError::new("SERVER_ENDS", message),
             RosterError::Unreadable { path, .. } => {
                 ToolError::new("FILES", message).with("path", path.display().to_string())
             }

@@ -179,6 +179,7 @@ fn words(end: &End) -> (&'static str, Option<&'static str>) {
         End::Refused(_) => ("refused", Some("TURN_REFUSED")),
         End::Lost(_) => ("lost", Some("CHILD_PROCESS_DEAD")),
         End::Closed => ("closed", Some("SESSION_CLOSED")),
+        End::ServerEnds => ("interrupted", Some("SERVER_ENDS")),
     }
 }
 
@@ -204,6 +205,9 @@ fn trouble(outcome: &Outcome) -> Option<String> {
         End::Stopped(Stop::Interrupted) => format!("The turn of {agent} was interrupted (agent_interrupt); {go_on}."),
         End::Interrupted => format!("The turn of {agent} was interrupted by somebody else; {go_on}."),
         End::BrokenOff => format!("The turn of {agent} was interrupted, or its server ended; {go_on}."),
+        End::ServerEnds => format!(
+            "The server ends, and with it the call to {agent}. The agent is kept: start the server again and {go_on}."
+        ),
         End::Closed => format!(
             "The agent {agent} was closed before the turn ended. Continue it with codex {{\"agent_id\": \"{id}\", \
              \"prompt\": …}}."
@@ -260,6 +264,7 @@ mod tests {
             End::Failed("no credit".into()),
             End::Lost(why()),
             End::Closed,
+            End::ServerEnds,
             End::Interrupted,
             End::BrokenOff,
             End::Stopped(Stop::TimedOut),

@@ -68,6 +68,8 @@ pub enum End {
     Lost(Arc<str>),
     /// The session was closed.
     Closed,
+    /// The server ends; the agent is kept.
+    ServerEnds,
 }
 
 /// The end of a call that had no turn, or whose turn's end was not seen.
