@@ -51,8 +51,10 @@ pub(super) async fn tell_the_lead(handle: Handle, desk: Desk) {
 
 /// Whether the lead has not heard of it. What it ended itself, or what never began, it knows.
 fn is_news(outcome: &Outcome, told: &mut HashSet<TurnId>) -> bool {
-    let ended =
-        !matches!(outcome.end, End::Stopped(_) | End::Withdrawn | End::NotTaken(_) | End::Refused(_) | End::Closed);
+    let ended = !matches!(
+        outcome.end,
+        End::Stopped(_) | End::Withdrawn | End::NotTaken(_) | End::Refused(_) | End::Closed | End::ServerEnds
+    );
     ended && outcome.turn.clone().is_some_and(|turn| told.insert(turn))
 }
 
@@ -145,10 +147,10 @@ fn paragraph(outcome: &Outcome) -> String {
     let name = &outcome.identity;
     let (end, why) = match &outcome.end {
         End::Completed => ("has completed its background turn", None),
-        End::Interrupted => ("was interrupted in its background turn", None),
+        End::Interrupted | End::BrokenOff => ("was interrupted in its background turn", None),
         End::Failed(why) => ("has failed in its background turn", Some(why.as_str())),
         End::Lost(why) => ("has lost its background turn", Some(&**why)),
-        End::Stopped(_) | End::Withdrawn | End::NotTaken(_) | End::Refused(_) | End::Closed => {
+        End::Stopped(_) | End::Withdrawn | End::NotTaken(_) | End::Refused(_) | End::Closed | End::ServerEnds => {
             ("has no background turn any more", None)
         }
     };
@@ -174,7 +176,7 @@ fn idle(outcome: &Outcome) -> Idle {
     let (idle_reason, failure_reason) = match &outcome.end {
         End::Failed(why) => (IdleReason::Failed, Some(why.clone())),
         End::Lost(why) => (IdleReason::Failed, Some(why.to_string())),
-        End::Interrupted => (IdleReason::Interrupted, None),
+        End::Interrupted | End::BrokenOff => (IdleReason::Interrupted, None),
         _ => (IdleReason::Available, None),
     };
     Idle {

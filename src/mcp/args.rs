@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 
 use super::error::ToolError;
 use crate::ids::{AgentId, AgentName, ThreadId};
+use crate::plain::shown;
 use crate::session::Who;
-use crate::tools::object_schema;
+use crate::tools::{object_schema, unread};
 
 /// The longest text that goes into a turn, in characters. Codex refuses more (0.144.6 and 0.169.0: 1,048,576).
 pub const PROMPT_MAX: usize = 1024 * 1024;
@@ -188,11 +189,7 @@ pub struct ReadArgs {
 /// Reads the arguments of a call.
 pub fn parse<T: DeserializeOwned>(arguments: Option<JsonObject>) -> Result<T, ToolError> {
     let value = Value::Object(arguments.unwrap_or_default());
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let named = if path == "." { String::new() } else { format!("argument {path}: ") };
-        ToolError::arguments(format!("{named}{}", error.into_inner()))
-    })
+    serde_path_to_error::deserialize(value).map_err(|error| ToolError::arguments(unread(error)))
 }
 
 /// The prompt, checked.
@@ -244,8 +241,7 @@ pub fn somebody(named: Option<Who>) -> Result<Who, ToolError> {
 
 /// An id that nobody can have is one that is not found.
 pub fn unknown(what: &str, id: &str) -> ToolError {
-    let shown: String = id.chars().take(80).collect();
-    ToolError::new("SESSION_NOT_FOUND", format!("Session not found for {what}: {shown}"))
+    ToolError::not_found(&format!("Session not found for {what}: {}", shown(id)))
 }
 
 /// The schema of an argument type.

@@ -39,7 +39,7 @@ const fn code(word: &'static str, number: i64, side: Side, meaning: &'static str
 }
 
 /// All of them.
-pub const ALL: [Code; 26] = [
+pub const ALL: [Code; 27] = [
     code("IDENTITY_CONFLICT", -32001, Side::Proxy, "somebody has the name; choose another, or close the holder"),
     code(
         "SESSION_NOT_FOUND",
@@ -62,7 +62,7 @@ pub const ALL: [Code; 26] = [
     code("SESSION_ELSEWHERE", -32010, Side::Proxy, "another server runs the agent; use that one, or end it"),
     code("TURN_FAILED", -32011, Side::Child, "the turn failed in Codex; codex_error_info says how"),
     code("TURN_REFUSED", -32012, Side::Child, "the turn could not begin; the sentence says why"),
-    code("INTERRUPTED", -32013, Side::Proxy, "somebody has interrupted the turn"),
+    code("INTERRUPTED", -32013, Side::Proxy, "the turn was interrupted, or its server ended"),
     code("CANCELLED", -32014, Side::Proxy, "the call was withdrawn"),
     code("ASK_NOT_FOUND", -32015, Side::Proxy, "nothing has that ask_id; agent_status shows what waits"),
     code("ASK_CLOSED", -32016, Side::Proxy, "it was decided before, or its turn is over"),
@@ -75,6 +75,7 @@ pub const ALL: [Code; 26] = [
     code("BUSY", -32025, Side::Proxy, "another program holds a file; nothing was written, try again"),
     code("FILES", -32026, Side::Proxy, "a file cannot be read or written; the sentence names it"),
     code("CALL_NOT_TAKEN", -32029, Side::Proxy, "too much waits for the agent; collect results with agent_wait first"),
+    code("SERVER_ENDS", -32030, Side::Proxy, "the server ends; the agents are kept, the next server continues them"),
     code("INTERNAL", -32027, Side::Proxy, "a fault of this program; its log says more"),
 ];
 

@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::events::METHOD;
+use crate::plain::shown;
 
 /// The longest line that is read, in bytes. Arguments have smaller limits of their own, with better errors.
 const LINE_MAX: usize = 64 * 1024 * 1024;
@@ -220,25 +221,23 @@ fn understand(line: &[u8]) -> Understood {
     if line.is_empty() {
         return Ok(None);
     }
-    let error = match serde_json::from_slice(line) {
-        Ok(message) => return Ok(Some(Box::new(message))),
-        Err(error) => error,
-    };
-    let Ok(shape) = serde_json::from_slice::<Shape>(line) else {
-        let why = match std::str::from_utf8(line) {
-            Err(_) => "the line is not UTF-8".to_owned(),
-            Ok(_) if !error.is_data() => format!("the line is not JSON: {error}"),
-            Ok(_) => "the line is not a JSON-RPC 2.0 message: an object with jsonrpc, method and params".to_owned(),
-        };
-        return Err(refusal(if error.is_data() { -32600 } else { -32700 }, &Value::Null, &why));
-    };
-    match shape {
+    if let Ok(message) = serde_json::from_slice(line) {
+        return Ok(Some(Box::new(message)));
+    }
+    let shape = serde_json::from_slice::<Shape>(line);
+    if let Some(why) = unreadable(line) {
+        // Who has sent it waits, if its id can be read in spite of that.
+        let id = shape.ok().and_then(|shape| shape.id).unwrap_or_default();
+        return Err(refusal(-32700, &id, &why));
+    }
+    match shape.unwrap_or_default() {
         // A notification is never answered, and one that we do not know is nothing to us.
         Shape { id: None, method: Some(_) } => Ok(None),
         Shape { id, method } => {
             let why = match method {
                 Some(method) => format!(
-                    "the request {method:?} is no JSON-RPC 2.0 request: jsonrpc must be \"2.0\" and params an object"
+                    "the request \"{}\" is no JSON-RPC 2.0 request: jsonrpc must be \"2.0\" and params an object",
+                    shown(&method)
                 ),
                 None => "the line is not a JSON-RPC 2.0 message: an object with jsonrpc, method and params".to_owned(),
             };
@@ -247,7 +246,19 @@ fn understand(line: &[u8]) -> Understood {
     }
 }
 
-#[derive(Deserialize)]
+/// Why the line is no text of JSON, if it is none: all of it is looked at, what is passed over otherwise too.
+fn unreadable(line: &[u8]) -> Option<String> {
+    if let Err(error) = std::str::from_utf8(line) {
+        return Some(format!("the line is not UTF-8: {error}; nothing of it was done"));
+    }
+    let mut error = serde_json::from_slice::<Value>(line).err()?.to_string();
+    if error.contains("hex escape") {
+        error.push_str(" (a \\u escape must stand for a character, half of a surrogate pair stands for none)");
+    }
+    Some(format!("the line is not JSON that can be read: {error}; nothing of it was done"))
+}
+
+#[derive(Default, Deserialize)]
 struct Shape {
     id: Option<Value>,
     method: Option<String>,

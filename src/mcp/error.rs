@@ -4,6 +4,7 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Map, Value, json};
 
 use super::codes;
+use crate::plain;
 use crate::session::RosterError;
 
 /// A call that cannot be done. The codes are those of atm-agent-mcp 0.14.0.
@@ -20,14 +21,28 @@ impl ToolError {
         ToolError::new("INVALID_SESSION_PARAMS", message)
     }
 
-    /// Any other.
+    /// Any other. Whatever others say in it: it is one line, and bounded.
     pub fn new(code: &'static str, message: impl Into<String>) -> ToolError {
-        ToolError { code, message: message.into(), more: Map::new() }
+        ToolError { code, message: plain::error(&message.into()), more: Map::new() }
+    }
+
+    /// There is no such agent; what is not there has been said. Clients of atm-agent-mcp 0.14.0 know how that begins.
+    pub fn not_found(what: &str) -> ToolError {
+        ToolError::new(
+            "SESSION_NOT_FOUND",
+            format!(
+                "{what}. agent_sessions lists the agents, with include_closed also those that were closed; codex starts one."
+            ),
+        )
     }
 
     /// With a fact that a program may want.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> ToolError {
-        self.more.insert(key.to_owned(), value.into());
+        let value = match value.into() {
+            Value::String(text) => Value::String(plain::error(&text)),
+            other => other,
+        };
+        self.more.insert(key.to_owned(), value);
         self
     }
 
@@ -59,7 +74,7 @@ impl From<RosterError> for ToolError {
                 ToolError::new("IDENTITY_CONFLICT", message).with("identity", name.as_str())
             }
             RosterError::TooMany { limit, .. } => ToolError::new("MAX_SESSIONS_EXCEEDED", message).with("max", limit),
-            RosterError::NotFound(_) => ToolError::new("SESSION_NOT_FOUND", message),
+            RosterError::NotFound(_) => ToolError::not_found(&message),
             RosterError::Elsewhere { agent, pid, .. } => {
                 ToolError::new("SESSION_ELSEWHERE", message).with("agent_id", agent.as_str()).with("pid", pid)
             }
@@ -67,6 +82,7 @@ impl From<RosterError> for ToolError {
             RosterError::NoDirectory { path, .. } => {
                 ToolError::arguments(message).with("path", path.display().to_string())
             }
+            RosterError::Ends => ToolError::new("SERVER_ENDS", message),
             RosterError::Unreadable { path, .. } => {
                 ToolError::new("FILES", message).with("path", path.display().to_string())
             }

@@ -18,6 +18,7 @@ mod old_events;
 mod progress;
 pub mod result;
 pub mod server;
+mod task_elsewhere;
 mod tasks;
 mod tools;
 

@@ -173,12 +173,13 @@ fn words(end: &End) -> (&'static str, Option<&'static str>) {
         End::Completed => ("completed", None),
         End::Stopped(Stop::TimedOut) => ("timed_out", Some("REQUEST_TIMEOUT")),
         End::Stopped(Stop::Cancelled) | End::Withdrawn => ("cancelled", Some("CANCELLED")),
-        End::Stopped(Stop::Interrupted) | End::Interrupted => ("interrupted", Some("INTERRUPTED")),
+        End::Stopped(Stop::Interrupted) | End::Interrupted | End::BrokenOff => ("interrupted", Some("INTERRUPTED")),
         End::Failed(_) => ("failed", Some("TURN_FAILED")),
         End::NotTaken(_) => ("refused", Some("CALL_NOT_TAKEN")),
         End::Refused(_) => ("refused", Some("TURN_REFUSED")),
         End::Lost(_) => ("lost", Some("CHILD_PROCESS_DEAD")),
         End::Closed => ("closed", Some("SESSION_CLOSED")),
+        End::ServerEnds => ("interrupted", Some("SERVER_ENDS")),
     }
 }
 
@@ -203,6 +204,10 @@ fn trouble(outcome: &Outcome) -> Option<String> {
         End::Stopped(Stop::Cancelled) | End::Withdrawn => format!("The call to {agent} was cancelled; {go_on}."),
         End::Stopped(Stop::Interrupted) => format!("The turn of {agent} was interrupted (agent_interrupt); {go_on}."),
         End::Interrupted => format!("The turn of {agent} was interrupted by somebody else; {go_on}."),
+        End::BrokenOff => format!("The turn of {agent} was interrupted, or its server ended; {go_on}."),
+        End::ServerEnds => format!(
+            "The server ends, and with it the call to {agent}. The agent is kept: start the server again and {go_on}."
+        ),
         End::Closed => format!(
             "The agent {agent} was closed before the turn ended. Continue it with codex {{\"agent_id\": \"{id}\", \
              \"prompt\": …}}."
@@ -259,7 +264,9 @@ mod tests {
             End::Failed("no credit".into()),
             End::Lost(why()),
             End::Closed,
+            End::ServerEnds,
             End::Interrupted,
+            End::BrokenOff,
             End::Stopped(Stop::TimedOut),
             End::Stopped(Stop::Interrupted),
         ];

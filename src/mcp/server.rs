@@ -21,6 +21,7 @@ use super::tools;
 use super::{catalog, codes};
 use crate::config::Settings;
 use crate::journal::Journal;
+pub(super) use crate::plain::shown;
 use crate::queue::Queues;
 use crate::session::Roster;
 use crate::tools::Office;
@@ -182,7 +183,7 @@ impl ServerHandler for Server {
     }
 
     async fn cancel_task(&self, request: CancelTaskParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        tasks::cancel(&self.shared, &request.task_id)
+        tasks::cancel(&self.shared, &request.task_id).await
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
@@ -209,7 +210,7 @@ impl ServerHandler for Server {
             }
             method => {
                 let message = format!(
-                    "unknown method {:?}; this server has tools/list, tools/call, tasks/get, tasks/update and tasks/cancel",
+                    "unknown method \"{}\"; this server has tools/list, tools/call, tasks/get, tasks/update and tasks/cancel",
                     shown(method)
                 );
                 return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
@@ -218,11 +219,6 @@ impl ServerHandler for Server {
         let message = format!("{}: {message}", request.method);
         Err(ErrorData::invalid_params(message, Some(codes::data("INVALID_SESSION_PARAMS"))))
     }
-}
-
-/// Foreign text in an error, bounded.
-pub(super) fn shown(text: &str) -> String {
-    text.chars().take(80).collect()
 }
 
 #[cfg(test)]

@@ -17,10 +17,12 @@ use super::answers::{self, Answered};
 use super::asking::USER;
 use super::codes;
 use super::result::{TEXT_MAX, TurnResult};
-use super::server::{Shared, shown};
+use super::server::Shared;
+use super::task_elsewhere::{self, Elsewhere};
 use super::tools::requests;
-use crate::ids::{AgentId, DeliveryId};
-use crate::session::{AskId, Handle, Item, NotTaken, Outcome, Prompt, Turn};
+use crate::ids::DeliveryId;
+use crate::plain;
+use crate::session::{AskId, Handle, NotTaken, Outcome, Prompt};
 
 /// How long the result of a task is kept after its beginning, at least.
 const TTL: SignedDuration = SignedDuration::from_hours(24);
@@ -28,8 +30,6 @@ const TTL: SignedDuration = SignedDuration::from_hours(24);
 const KEPT_MAX: usize = 1_000;
 /// How often a client should ask.
 const POLL_MS: u64 = 1_000;
-/// How many of the last turns a task of an earlier server is looked for in.
-const TURNS_MAX: u32 = 50;
 
 /// The tasks of this server.
 #[derive(Debug, Default)]
@@ -106,13 +106,26 @@ pub(super) async fn get(shared: &Shared, id: &str) -> Result<GetTaskResult, Erro
     if let Some(task) = shared.tasks.get(id) {
         return Ok(GetTaskResult::new(task));
     }
-    let earlier = of_earlier(shared, id).await?;
-    Ok(GetTaskResult::new(earlier))
+    let Elsewhere { record, created, turn, is_over } = task_elsewhere::find(shared, id).await?;
+    let payload = match is_over {
+        true => TaskPayload::Completed { result: result(&Outcome::of_history(&record, &turn), &[]) },
+        false => TaskPayload::Working,
+    };
+    let task = described(id, created, record.last_active, payload.status());
+    let task = match is_over {
+        true => task,
+        false => task.with_status_message(format!(
+            "{}: another server (process {}) runs it; what it asks is decided there",
+            record.identity, record.server_pid
+        )),
+    };
+    Ok(GetTaskResult::new(DetailedTask::new(task, payload)))
 }
 
 /// Decides what was asked in a task.
 pub(super) async fn update(shared: &Shared, id: &str, responses: InputResponses) -> Result<(), ErrorData> {
-    let handle = shared.tasks.all().get(id).map(|kept| kept.handle.clone()).ok_or_else(|| unknown(id))?;
+    let handle = shared.tasks.all().get(id).map(|kept| kept.handle.clone());
+    let Some(handle) = handle else { return Err(task_elsewhere::out_of_reach(shared, id, "decided").await) };
     let mut wrong = Vec::new();
     for (ask, answer) in responses {
         let open = handle.snapshot().asks.into_iter().find(|open| open.id.as_str() == ask);
@@ -134,34 +147,31 @@ pub(super) async fn update(shared: &Shared, id: &str, responses: InputResponses)
         return Ok(());
     }
     Err(ErrorData::invalid_params(
-        format!("inputResponses: {}", wrong.join("; ")),
+        plain::error(&format!("inputResponses: {}", wrong.join("; "))),
         Some(codes::data("INVALID_SESSION_PARAMS")),
     ))
 }
 
 /// Ends a task; it shows so when its turn has ended.
-pub(super) fn cancel(shared: &Shared, id: &str) -> Result<(), ErrorData> {
-    let mut all = shared.tasks.all();
-    let kept = all.get_mut(id).ok_or_else(|| unknown(id))?;
-    if kept.ended.is_none() {
-        kept.is_cancelled = true;
-        kept.cancel.notify_one();
+pub(super) async fn cancel(shared: &Shared, id: &str) -> Result<(), ErrorData> {
+    if shared.tasks.cancel(id) {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn unknown(id: &str) -> ErrorData {
-    ErrorData::invalid_params(
-        format!(
-            "taskId {:?}: no task of this server, or of its agents' threads; agent_sessions lists the agents, agent_read \
-             shows what one did",
-            shown(id)
-        ),
-        Some(codes::data("INVALID_SESSION_PARAMS")),
-    )
+    Err(task_elsewhere::out_of_reach(shared, id, "cancelled").await)
 }
 
 impl Tasks {
+    /// Whether it is one of these; it is ended, if it has not ended before.
+    fn cancel(&self, id: &str) -> bool {
+        let mut all = self.all();
+        let Some(kept) = all.get_mut(id) else { return false };
+        if kept.ended.is_none() {
+            kept.is_cancelled = true;
+            kept.cancel.notify_one();
+        }
+        true
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -212,35 +222,4 @@ impl Tasks {
         }
         Some(DetailedTask::new(task, payload))
     }
-}
-
-/// A task of an earlier server, as the thread's history has it.
-async fn of_earlier(shared: &Shared, id: &str) -> Result<DetailedTask, ErrorData> {
-    let (agent, mark) = id.split_once('.').ok_or_else(|| unknown(id))?;
-    let agent = AgentId::parse(agent).map_err(|_| unknown(id))?;
-    let mark = DeliveryId::parse(mark).map_err(|_| unknown(id))?;
-    let record = shared.roster.record(&agent).ok().flatten().ok_or_else(|| unknown(id))?;
-    let thread = record.thread_id.clone().ok_or_else(|| unknown(id))?;
-    let turns = shared.roster.turns(&thread, TURNS_MAX).await.map_err(|error| {
-        ErrorData::internal_error(
-            format!("the thread of {} cannot be read now: {error}", record.identity),
-            Some(codes::data("CHILD_PROCESS_DEAD")),
-        )
-    })?;
-    let turn = turns.iter().find(|turn| has(turn, &mark)).ok_or_else(|| unknown(id))?;
-    let outcome = Outcome::of_history(&record, turn);
-    let payload = TaskPayload::Completed { result: result(&outcome, &[]) };
-    let created = begun(&mark).unwrap_or(record.created_at);
-    Ok(DetailedTask::new(described(id, created, record.last_active, payload.status()), payload))
-}
-
-/// When a mark was made.
-fn begun(mark: &DeliveryId) -> Option<Timestamp> {
-    let (secs, nanos) = uuid::Uuid::try_parse(mark.as_str()).ok()?.get_timestamp()?.to_unix();
-    Timestamp::new(i64::try_from(secs).ok()?, i32::try_from(nanos).ok()?).ok()
-}
-
-fn has(turn: &Turn, mark: &DeliveryId) -> bool {
-    let is_it = |item: &Item| matches!(item, Item::UserMessage { client_id: Some(id), .. } if id == mark.as_str());
-    turn.items.iter().any(is_it)
 }

@@ -71,6 +71,8 @@ pub(super) struct Actor {
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) give_up: Option<Instant>,
     pub(super) farewell: Option<(Farewell, Vec<Goodbye>)>,
+    /// Whether the server ends.
+    pub(super) ends: watch::Receiver<bool>,
 }
 
 /// The thread, open.

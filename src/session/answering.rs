@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::actor::{Actor, Waiting};
-use super::handle::Reply;
+use super::handle::{Farewell, Reply};
 use super::outcome::{End, Outcome};
 use super::state::{CallId, Ending, Job};
 use super::turn;
@@ -41,7 +41,11 @@ impl Actor {
         self.answered += 1;
         let progress = self.turn.take_if(|progress| progress.job == Job::Call(call));
         let Some(Waiting { reply, .. }) = self.calls.remove(&call) else { return };
-        let outcome = turn::outcome(&self.kept.record, progress, self.ended.as_ref(), ending);
+        let mut outcome = turn::outcome(&self.kept.record, progress, self.ended.as_ref(), ending);
+        let is_closed = matches!(self.farewell, Some((Farewell::Close, _)));
+        if outcome.end == End::Closed && *self.ends.borrow() && !is_closed {
+            outcome.end = End::ServerEnds;
+        }
         let outcome = Arc::new(outcome);
         match reply {
             // A caller that has gone does not want to know.

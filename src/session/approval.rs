@@ -75,7 +75,7 @@ pub struct OpenAsk {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
     /// Nobody asks that here.
-    #[error("nothing here has the ask_id {0}")]
+    #[error("nothing here has the ask_id {}", .0.as_str().escape_debug())]
     Unknown(AskId),
     /// It ended before.
     #[error("{0} waits for no decision any more: {1}")]

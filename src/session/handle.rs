@@ -110,6 +110,8 @@ pub struct Handle {
     pub(super) snapshot: watch::Receiver<Snapshot>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) counts: Arc<Counts>,
+    /// Whether the server ends.
+    pub(super) ends: watch::Receiver<bool>,
 }
 
 /// Calls, counted where they are made: what has been asked and not answered is under way, wherever it is.
@@ -213,7 +215,11 @@ impl Handle {
 
     /// The outcome of a call that the session did not take.
     fn unasked(&self, why: &str) -> Outcome {
-        let end = if self.is_over() { End::Closed } else { End::NotTaken(why.into()) };
+        let end = match self.is_over() {
+            true if *self.ends.borrow() => End::ServerEnds,
+            true => End::Closed,
+            false => End::NotTaken(why.into()),
+        };
         Outcome::without_turn(self.agent.clone(), self.identity.clone(), end)
     }
 
@@ -247,6 +253,11 @@ impl Handle {
     /// Whether the session has ended.
     pub fn is_over(&self) -> bool {
         self.commands.is_closed()
+    }
+
+    /// Comes when the session has ended.
+    pub async fn over(&self) {
+        self.commands.closed().await;
     }
 
     /// Waits until its thread is open, or could not be opened.
@@ -314,7 +325,7 @@ impl Handle {
     /// Lets a running turn come to its end, and then the session, to be continued by the next call; nothing new begins.
     pub(super) async fn leave(&self) {
         self.commands.send(Command::Leave).await.ok();
-        self.commands.closed().await;
+        self.over().await;
     }
 
     /// Ends the session; returns when it has ended, with the error if its record could not be written.

@@ -20,8 +20,14 @@ use super::snapshot::Snapshot;
 use super::watchdog::Watchdog;
 use crate::codex::Codex;
 
-/// Starts the session of this agent.
-pub(super) fn begin(setup: &Setup, codex: Arc<Codex>, record: Record, owner: Lock) -> Handle {
+/// Starts the session of this agent; `ends` says when its server ends.
+pub(super) fn begin(
+    setup: &Setup,
+    codex: Arc<Codex>,
+    record: Record,
+    owner: Lock,
+    ends: watch::Receiver<bool>,
+) -> Handle {
     let (rules, first) = Rules::new();
     let (commands, received) = mpsc::channel(handle::DEPTH);
     let activity: Arc<str> = Arc::from("starting");
@@ -35,6 +41,7 @@ pub(super) fn begin(setup: &Setup, codex: Arc<Codex>, record: Record, owner: Loc
         snapshot,
         outbox: Arc::clone(&outbox),
         counts: Arc::default(),
+        ends: ends.clone(),
     };
     let actor = Actor {
         rules,
@@ -61,6 +68,7 @@ pub(super) fn begin(setup: &Setup, codex: Arc<Codex>, record: Record, owner: Loc
         work: FuturesUnordered::new(),
         give_up: None,
         farewell: None,
+        ends,
     };
     // The actor ends when it is told to or its last handle is gone; whoever ends it waits for its word.
     tokio::spawn(actor.run(first));

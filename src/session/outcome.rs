@@ -54,6 +54,8 @@ pub enum End {
     Stopped(Stop),
     /// Somebody else ended the turn: a human in the attached UI.
     Interrupted,
+    /// The turn did not come to its end; the thread's history does not tell who ended it, or whether its server was gone.
+    BrokenOff,
     /// The turn failed.
     Failed(String),
     /// The call was withdrawn before its turn began.
@@ -66,6 +68,8 @@ pub enum End {
     Lost(Arc<str>),
     /// The session was closed.
     Closed,
+    /// The server ends; the agent is kept.
+    ServerEnds,
 }
 
 /// The end of a call that had no turn, or whose turn's end was not seen.

@@ -63,6 +63,9 @@ pub struct Record {
     pub last_active: Timestamp,
     /// The server that ran it last.
     pub server_pid: u32,
+    /// When that server last opened its thread: a turn that began before does not run any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Timestamp>,
     /// Where that server's Codex listened: `codex resume THREAD --remote unix://SOCKET`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<std::path::PathBuf>,
@@ -91,6 +94,7 @@ impl Record {
             reopened_at: None,
             last_active: now,
             server_pid: std::process::id(),
+            opened_at: None,
             socket: None,
         }
     }

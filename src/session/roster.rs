@@ -46,6 +46,8 @@ pub struct Roster {
     /// Sessions that are ending; until they have, their agents' records are theirs.
     leaving: Mutex<Vec<Handle>>,
     comings: watch::Sender<()>,
+    /// Whether the server ends.
+    ends: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,8 @@ pub enum Found {
 impl Roster {
     /// Nobody yet.
     pub fn new(setup: Setup, codex: Arc<Codex>) -> Roster {
-        Roster { setup, codex, live: Mutex::default(), leaving: Mutex::default(), comings: watch::Sender::default() }
+        let (comings, ends) = (watch::Sender::default(), watch::Sender::default());
+        Roster { setup, codex, live: Mutex::default(), leaving: Mutex::default(), comings, ends }
     }
 
     /// The team.
@@ -103,6 +106,7 @@ impl Roster {
 
     /// Starts a new agent.
     pub fn start(&self, new: NewAgent) -> Result<Handle, RosterError> {
+        self.goes_on()?;
         self.setup.full_access.check(&new.options)?;
         if let Some(name) = new.identity.as_ref().filter(|name| self.is_the_leads(name)) {
             let holder = "the lead of the team".to_owned();
@@ -133,6 +137,7 @@ impl Roster {
         if let Some(live) = self.lock().get(agent) {
             return Ok(live.handle.clone());
         }
+        self.goes_on()?;
         let not_found = || RosterError::NotFound(Who::Agent(agent.clone()));
         let owner = self.owner(&self.record(agent)?.ok_or_else(not_found)?)?;
         // Only now nobody else writes it.
@@ -230,9 +235,24 @@ impl Roster {
 
     /// Lets every running turn come to its end, for so long at most; nothing new begins.
     pub async fn leave_all(&self, grace: Duration) {
+        self.ends.send_replace(true);
         let live = self.live();
         let all: FuturesUnordered<_> = live.iter().map(Handle::leave).collect();
         tokio::time::timeout(grace, all.collect::<()>()).await.ok();
+    }
+
+    /// Whether the server ends, so that nothing new begins.
+    pub fn is_ending(&self) -> bool {
+        *self.ends.borrow()
+    }
+
+    /// Comes when the server ends.
+    pub async fn ending(&self) {
+        self.ends.subscribe().wait_for(|ends| *ends).await.ok();
+    }
+
+    fn goes_on(&self) -> Result<(), RosterError> {
+        if self.is_ending() { Err(RosterError::Ends) } else { Ok(()) }
     }
 
     /// Ends every session in good order; their agents can be continued. Called twice, each call waits for the end.
@@ -360,7 +380,7 @@ impl Roster {
     }
 
     fn enter(&self, record: Record, name: Lock, owner: Lock) -> Handle {
-        let handle = joining::begin(&self.setup, self.codex.clone(), record, owner);
+        let handle = joining::begin(&self.setup, self.codex.clone(), record, owner, self.ends.subscribe());
         self.lock().insert(handle.agent.clone(), Live { handle: handle.clone(), name });
         self.comings.send_replace(());
         handle

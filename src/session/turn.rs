@@ -106,7 +106,11 @@ impl Outcome {
         let agent = Outcome::without_turn(record.agent_id.clone(), record.identity.clone(), End::Interrupted);
         let progress =
             Progress { turn: Some(turn.id.clone()), ..Progress::new(Job::Call(CallId(0)), None, Vec::new()) };
-        let outcome = progress.into_outcome(Outcome { thread: record.thread_id.clone(), ..agent }, Some(turn), None);
+        let mut outcome =
+            progress.into_outcome(Outcome { thread: record.thread_id.clone(), ..agent }, Some(turn), None);
+        if outcome.end == End::Interrupted {
+            outcome.end = End::BrokenOff;
+        }
         Outcome { took: Duration::from_millis(turn.duration_ms.unwrap_or_default()), ..outcome }
     }
 }

@@ -112,6 +112,11 @@ pub enum RosterError {
         /// Its id.
         agent: AgentId,
     },
+    /// The server ends.
+    #[error(
+        "this server ends, and begins nothing new. Its agents are kept: start it again, and go on with codex-reply there."
+    )]
+    Ends,
     /// It would run without a sandbox.
     #[error(
         "{asked} can give an agent full access to the machine, which is not allowed here. Use the sandbox read-only or \

@@ -11,6 +11,7 @@ use super::args::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs, object_schema,
 use super::office::{Answer, Office, Speaker};
 use super::reading::{Marking, Reading};
 use super::refusal::Refusal;
+use crate::plain::shown;
 use crate::session::{Caller, Given, McpServer, Tool, ToolResult, Toolbox, Tools};
 
 /// What an agent is told of them at its start.
@@ -62,7 +63,7 @@ impl AgentTools {
                 let Nothing {} = self.read(&speaker, tool, arguments)?;
                 self.office.pending_count(&speaker).await
             }
-            unknown => self.refuse(&speaker, tool, Refusal::argument(format!("there is no tool {unknown}"))),
+            unknown => self.refuse(&speaker, tool, Refusal::argument(format!("there is no tool {}", shown(unknown)))),
         };
         Ok((answer?, None))
     }

@@ -8,6 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
+use crate::plain::{both_ends, shown};
+
+/// How much of what is wrong with an argument is told, in characters.
+const QUOTED_MAX: usize = 800;
 
 /// A message to one member.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -68,11 +72,15 @@ pub fn parse<T: DeserializeOwned + Default>(arguments: Value) -> Result<T, Refus
     if arguments.is_null() {
         return Ok(T::default());
     }
-    serde_path_to_error::deserialize(arguments).map_err(|error| {
-        let path = error.path().to_string();
-        let named = if path == "." { String::new() } else { format!("argument {path}: ") };
-        Refusal::argument(format!("{named}{}", error.into_inner()))
-    })
+    serde_path_to_error::deserialize(arguments).map_err(|error| Refusal::argument(unread(error)))
+}
+
+/// What is wrong with arguments: which, and what it must be.
+pub fn unread(error: serde_path_to_error::Error<serde_json::Error>) -> String {
+    let path = error.path().to_string();
+    let named = if path == "." { String::new() } else { format!("argument {}: ", shown(&path)) };
+    // A value or a name that is quoted may be as long as a line; what it must be is said behind it.
+    format!("{named}{}", both_ends(&error.into_inner().to_string(), QUOTED_MAX))
 }
 
 /// The schema of an argument type, in the plain form that every client takes: no references, no null.

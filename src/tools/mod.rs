@@ -15,7 +15,7 @@ mod showing;
 mod tests;
 
 pub use agent::AgentTools;
-pub use args::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs, object_schema, parse};
+pub use args::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs, object_schema, parse, unread};
 pub use office::{Answer, Office, Speaker};
 pub use reading::{Marking, Reading};
 pub use refusal::Refusal;

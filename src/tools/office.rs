@@ -239,7 +239,7 @@ impl Inner {
             let known = people::known(&self.teams, &self.dir, from.as_str());
             return Err(Refusal::new(
                 "UNKNOWN_RECIPIENT",
-                format!("the team {} has nobody else; {known}", post.team()),
+                format!("the team {} has nobody else; {known}. Leave team out, or name another one", post.team()),
             ));
         }
         self.not_too_often(from)?;

@@ -16,6 +16,7 @@ use crate::journal::Entry;
 use crate::mail::envelope::AROUND_MAX;
 use crate::mail::frame::Frame;
 use crate::mail::{self, Filter, GivenFile, GivenLetter, InHand, Message, Post, Which};
+use crate::plain::shown;
 use crate::session::Caller;
 use crate::steps;
 
@@ -238,7 +239,13 @@ impl Inner {
         if let Some(id) = &args.id {
             found.retain(|found| found.message.id.as_str() == id);
             if found.is_empty() {
-                return Err(Refusal::new("NOT_FOUND", format!("there is no message {id} in your inbox")));
+                let (tool, id) = (tool(speaker), shown(id));
+                return Err(Refusal::new(
+                    "NOT_FOUND",
+                    format!(
+                        "there is no message {id} in your inbox: {tool} with all=true lists the messages that there are"
+                    ),
+                ));
             }
         }
         found.sort_by_key(|found| found.message.at);
@@ -254,10 +261,11 @@ impl Inner {
         // What is unread is read from the oldest on; of all, the newest are wanted.
         let oldest_first = which == Which::Unread;
         keep(&mut found, limit, oldest_first);
-        let (room, tool) = match speaker {
-            Speaker::Lead => (CLIENT_ROOM, "atm_read"),
-            Speaker::Agent(_) => (AGENT_ROOM, "atm.read"),
+        let room = match speaker {
+            Speaker::Lead => CLIENT_ROOM,
+            Speaker::Agent(_) => AGENT_ROOM,
         };
+        let tool = tool(speaker);
         let offset = args.id.as_ref().and(args.offset).unwrap_or_default();
         let share = room - AROUND_MAX * 4;
         let view = |found: &Found| View { team: inboxes[found.inbox].post.team(), share, offset, tool };
@@ -303,6 +311,14 @@ impl Inner {
             Marks { inbox: inbox.clone(), letters, file: None, _in_hand }
         });
         marks.filter(|marks| !marks.letters.is_empty()).collect()
+    }
+}
+
+/// What the tool that reads is called for this speaker.
+fn tool(speaker: &Speaker) -> &'static str {
+    match speaker {
+        Speaker::Lead => "atm_read",
+        Speaker::Agent(_) => "atm.read",
     }
 }
 

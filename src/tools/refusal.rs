@@ -1,6 +1,7 @@
 //! Why a tool of mail did nothing: a sentence for a model, and a word for programs.
 
 use crate::mail::MailError;
+use crate::plain;
 use crate::session::RosterError;
 
 /// Why, and what to do.
@@ -13,8 +14,9 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Whatever others say in it: it is one line, and bounded.
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Refusal {
-        Refusal { code, message: message.into() }
+        Refusal { code, message: plain::error(&message.into()) }
     }
 
     /// An argument that cannot be used.

@@ -78,7 +78,9 @@ async fn a_running_turn_has_its_grace_and_its_caller_the_answer() {
     codex.got("turn/start").await;
     server.signal(Signal::TERM);
     let refused = server.fails("codex-reply", json!({ "prompt": "more", "identity": "codex" })).await;
-    assert!(refused.contains("closed"), "{refused}");
+    assert!(refused.contains("server ends") && refused.contains("codex-reply"), "{refused}");
+    let refused = server.fails("codex", json!({ "prompt": "another" })).await;
+    assert!(refused.contains("server ends"), "{refused}");
     codex.go().await;
     assert_eq!(server.result(call).await["structuredContent"]["content"], "just in time");
     assert_eq!(server.ended().await.status.code(), Some(0));
@@ -86,6 +88,35 @@ async fn a_running_turn_has_its_grace_and_its_caller_the_answer() {
     assert!(events.contains("serve_end") && events.contains("it was asked to end"), "{events}");
     codex.gone().await;
     nothing_runs(&stage);
+}
+
+#[tokio::test]
+async fn who_waits_when_the_server_ends_is_told_so_and_that_nothing_is_lost() {
+    let stage = Stage::set(json!({ "turns": [["started", "never"]], "ignores": ["turn/steer"] })).await;
+    let mut server = stage.server(&[]).await;
+    server.done("codex", json!({ "prompt": "x", "background": true })).await;
+    let waits = server.begin("agent_wait", json!({ "timeout_ms": 600_000 })).await;
+    let stands_behind = server.begin("codex-reply", json!({ "identity": "codex", "prompt": "more" })).await;
+    let steers = server.begin("agent_steer", json!({ "agent": "codex", "text": "hi", "timeout_ms": 600_000 })).await;
+    let mut codex = stage.codex().await;
+    codex.got("turn/steer").await;
+    server.signal(Signal::TERM);
+    let told = server.result(stands_behind).await["structuredContent"].clone();
+    assert_eq!((&told["error"], &told["status"]), (&json!("SERVER_ENDS"), &json!("interrupted")), "{told}");
+    let text = told["content"].as_str().unwrap();
+    assert!(text.contains("The server ends") && text.contains("codex-reply"), "{text}");
+    let waited = server.result(waits).await["structuredContent"].clone();
+    assert_eq!(waited["results"][0]["error"], "SERVER_ENDS", "{waited}");
+    let steered = server.result(steers).await["structuredContent"].clone();
+    let text = steered["content"].as_str().unwrap();
+    assert!(text.contains("The server ends") && text.contains("stays in the queue"), "{text}");
+    assert_eq!(steered["status"], "queued");
+    let entry = format!("{}.json", steered["entry_id"].as_str().unwrap());
+    let is_there =
+        |file: &std::path::PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().contains(&entry));
+    assert_eq!(server.ended().await.status.code(), Some(0));
+    assert!(stage.files().iter().any(is_there), "{:?}", stage.files());
+    codex.gone().await;
 }
 
 #[tokio::test]

@@ -77,12 +77,15 @@ async fn arguments_of_codex_reply_that_cannot_be_used_are_named_and_nothing_is_s
             (json!({ "identity": "ann" }), &["prompt", "missing"]),
             (json!({ "prompt": "x" }), &["agent_id", "identity", "threadId"]),
             (json!({ "prompt": "x", "identity": "ann", "threadId": missing }), &["exactly one"]),
-            (json!({ "prompt": "x", "identity": "ann" }), &["Session not found", "ann"]),
+            (json!({ "prompt": "x", "identity": "ann" }), &["Session not found for identity: ann", "agent_sessions"]),
             (json!({ "prompt": "x", "identity": "../../x" }), &["identity", "1 to 64"]),
-            (json!({ "prompt": "x", "agent_id": missing }), &["Session not found", missing]),
-            (json!({ "prompt": "x", "threadId": missing }), &["Session not found", missing]),
-            (json!({ "prompt": "x", "conversationId": missing }), &["Session not found", missing]),
-            (json!({ "prompt": "x", "threadId": "a b" }), &["Session not found", "a b"]),
+            (json!({ "prompt": "x", "agent_id": missing }), &["Session not found for", missing, "agent_sessions"]),
+            (json!({ "prompt": "x", "threadId": missing }), &["Session not found for", missing, "agent_sessions"]),
+            (
+                json!({ "prompt": "x", "conversationId": missing }),
+                &["Session not found for", missing, "agent_sessions"],
+            ),
+            (json!({ "prompt": "x", "threadId": "a b" }), &["Session not found for thread_id: a b", "agent_sessions"]),
         ],
     )
     .await;
@@ -91,6 +94,9 @@ async fn arguments_of_codex_reply_that_cannot_be_used_are_named_and_nothing_is_s
 #[tokio::test]
 async fn a_tool_that_there_is_not_is_an_error_that_lists_those_there_are() {
     refused("codex_exec", &[(json!({}), &["codex_exec", "codex-reply", "agent_wait"])]).await;
+    let unknown = json!({ "agent": "nobody", "text": "x" });
+    refused("agent_steer", &[(unknown, &["Session not found for agent: nobody.", "agent_sessions"])]).await;
+    refused("atm_read", &[(json!({ "id": "m-1" }), &["no message m-1", "atm_read with all=true"])]).await;
     refused("agent_wait", &[(json!({ "mode": "some" }), &["mode", "any", "all"])]).await;
     refused("agent_wait", &[(json!({ "timeout_ms": 600_001 }), &["timeout_ms", "600000"])]).await;
     refused("agent_read", &[(json!({}), &["agent_id", "identity", "threadId"])]).await;
@@ -121,6 +127,20 @@ async fn a_line_that_is_no_message_is_answered_with_what_it_is_and_the_next_one_
         assert_error(&server.answer(Value::Null).await, code, &[word]);
         untouched(&stage, &mut server, &shown).await;
     }
+    // What is passed over otherwise is looked at too, and whose request it is can be read.
+    let call = |inside: &[u8]| {
+        let head = br#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"codex","arguments":{"prompt":""#;
+        [head, inside, b"\"}}}\n"].concat()
+    };
+    for (inside, word) in
+        [(&b"\\ud800"[..], "half of a surrogate pair"), (b"\\ud800\\u0041", "surrogate"), (b"caf\xe9", "UTF-8")]
+    {
+        server.write(&call(inside)).await;
+        assert_error(&server.answer(7).await, -32700, &[word]);
+    }
+    server.write(&call(b"\"}},\"also\":{\"x\":{\"y\":\"\\udc00")).await;
+    assert_error(&server.answer(7).await, -32700, &["surrogate"]);
+    untouched(&stage, &mut server, "half a surrogate pair").await;
     server.write(b"\n  \r\n{\"jsonrpc\":\"2.0\",\"id\":\"crlf\",\"method\":\"ping\"}\r\n").await;
     assert_eq!(server.answer("crlf").await["result"], json!({}));
     server.write(&[vec![b'x'; 65 << 20], b"\n".to_vec()].concat()).await;

@@ -9,6 +9,7 @@ mod doctor;
 mod ends;
 mod flags;
 mod flood;
+mod foreign;
 mod input;
 #[cfg(unix)]
 mod notices;

@@ -72,12 +72,19 @@ impl Raw {
         self.answer_to(id).await
     }
 
-    /// The same, which must be an error of the protocol.
-    pub(crate) async fn modern_fails(&mut self, id: u64, method: &str, mut params: Value, capabilities: &Value) {
+    /// The same, which must be an error of the protocol; what it says.
+    pub(crate) async fn modern_fails(
+        &mut self,
+        id: u64,
+        method: &str,
+        mut params: Value,
+        capabilities: &Value,
+    ) -> String {
         params["_meta"] = meta(capabilities);
         self.ask(id, method, params).await;
         let answer = self.first(|message| message["id"] == id && message.get("method").is_none()).await;
         assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        answer["error"]["message"].as_str().unwrap().to_owned()
     }
 
     /// The first message that is this, now or as soon as it comes.
@@ -115,6 +122,11 @@ impl Raw {
     /// Answers what the server asked.
     pub(crate) async fn answer(&mut self, request: &Value, result: Value) {
         self.send(&json!({ "jsonrpc": "2.0", "id": request["id"], "result": result })).await;
+    }
+
+    /// Has the server killed.
+    pub(crate) async fn killed(mut self) {
+        self.process.kill().await.unwrap();
     }
 
     /// Leaves, and waits for the server's end.

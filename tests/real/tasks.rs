@@ -10,6 +10,8 @@ on_each_codex! {
     what_is_asked_in_a_task_is_decided_by_an_update,
     a_task_that_is_cancelled_ends_its_turn,
     a_task_is_known_to_the_next_server_by_its_thread,
+    a_task_of_another_server_is_working_while_that_runs_it_and_is_ended_only_there,
+    a_task_that_did_not_come_to_its_end_says_elsewhere_no_more_than_is_known,
 }
 
 /// A client that has tasks and forms.
@@ -111,4 +113,66 @@ async fn a_task_is_known_to_the_next_server_by_its_thread(stage: Stage) {
     let strange = json!({ "taskId": "nobody.nothing" });
     client.modern_fails(2, "tasks/get", strange, &able()).await;
     client.leave().await;
+}
+
+/// What a text of the task's result says.
+fn said(shown: &Value) -> &str {
+    shown["result"]["structuredContent"]["content"].as_str().unwrap_or_else(|| panic!("no result: {shown}"))
+}
+
+async fn a_task_of_another_server_is_working_while_that_runs_it_and_is_ended_only_there(stage: Stage) {
+    let (scene, [gate]) = stage.with_gates(["ana"]).await;
+    let mut client = Raw::start(scene.command(&[]));
+    let task = client.begins(1, "codex", json!({"identity": "ana", "prompt": "HOLD ana"})).await;
+    gate.reached().await;
+    let mut other = Raw::start(scene.command(&[]));
+    let working = other.modern(1, "tasks/get", json!({ "taskId": task }), &able()).await;
+    assert_eq!(working["status"], "working", "{working}");
+    let message = working["statusMessage"].as_str().unwrap();
+    assert!(message.starts_with("ana: ") && message.contains("another server (process "), "{working}");
+    for (method, params) in [
+        ("tasks/update", json!({ "taskId": task, "inputResponses": {"ask-1": {"action": "accept"}} })),
+        ("tasks/cancel", json!({ "taskId": task })),
+    ] {
+        let refused = other.modern_fails(2, method, params, &able()).await;
+        assert!(refused.contains("another server (process ") && refused.contains("tasks/get"), "{refused}");
+    }
+    gate.open();
+    client.shows(&task, "completed").await;
+    assert_eq!(said(&other.shows(&task, "completed").await), "ana is done");
+    // That other one still has the agent.
+    for (method, params) in [
+        ("tasks/update", json!({ "taskId": task, "inputResponses": {"ask-1": {"action": "accept"}} })),
+        ("tasks/cancel", json!({ "taskId": task })),
+    ] {
+        let refused = other.modern_fails(3, method, params, &able()).await;
+        assert!(refused.contains("has ended (completed)") && refused.contains("tasks/get"), "{refused}");
+    }
+    other.leave().await;
+    client.leave().await;
+}
+
+async fn a_task_that_did_not_come_to_its_end_says_elsewhere_no_more_than_is_known(stage: Stage) {
+    let (scene, [ana, ben]) = stage.with_gates(["ana", "ben"]).await;
+    let mut client = Raw::start(scene.command(&[]));
+    let cancelled = client.begins(1, "codex", json!({"identity": "ana", "prompt": "HOLD ana"})).await;
+    ana.reached().await;
+    client.modern(2, "tasks/cancel", json!({ "taskId": cancelled }), &able()).await;
+    client.shows(&cancelled, "cancelled").await;
+    let mut other = Raw::start(scene.command(&[]));
+    let known = other.shows(&cancelled, "completed").await;
+    assert_eq!(known["result"]["structuredContent"]["status"], "interrupted", "{known}");
+    assert!(said(&known).contains("was interrupted, or its server ended"), "{known}");
+    let killed = client.begins(3, "codex", json!({"identity": "ben", "prompt": "HOLD ben"})).await;
+    ben.reached().await;
+    assert_eq!(other.modern(3, "tasks/get", json!({ "taskId": killed }), &able()).await["status"], "working");
+    client.killed().await;
+    assert!(said(&other.shows(&killed, "completed").await).contains("was interrupted, or its server ended"));
+    // Whoever runs the agent now does not run that turn.
+    let mut next = Raw::start(scene.command(&[]));
+    let later = next.begins(1, "codex-reply", json!({"identity": "ben", "prompt": "SAY on"})).await;
+    next.shows(&later, "completed").await;
+    assert!(said(&other.shows(&killed, "completed").await).contains("was interrupted, or its server ended"));
+    next.leave().await;
+    other.leave().await;
 }

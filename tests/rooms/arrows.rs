@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ("config", &["ids", "home", "policy", "repo"]),
     ("codex", &["rpc", "ids", "home", "policy"]),
     ("session", &["codex", "ids", "home", "repo", "steps"]),
-    ("tools", &["mail", "session", "journal", "home", "ids", "steps"]),
+    ("tools", &["mail", "session", "journal", "home", "ids", "plain", "steps"]),
     ("courier", &["session", "queue", "mail", "journal", "home", "ids", "plain", "steps", "watch"]),
     ("top", &["session", "queue", "mail", "journal", "home", "ids", "plain"]),
     ("mcp", &["session", "queue", "tools", "journal", "ids", "config", "policy", "plain"]),

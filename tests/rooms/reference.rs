@@ -157,6 +157,7 @@ fn kept() -> Vec<(&'static str, String)> {
             .map(|part| match part.as_str() {
                 "team" => "TEAM".to_owned(),
                 "mail-team.json" => "mail-TEAM.json".to_owned(),
+                "read-team" => "read-TEAM".to_owned(),
                 part => part.replace("name.", "NAME."),
             })
             .collect();

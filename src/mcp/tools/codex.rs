@@ -14,11 +14,14 @@ use crate::ids::{AgentId, AgentName};
 use crate::mcp::args::{self, CodexArgs, ReplyArgs};
 use crate::mcp::error::ToolError;
 use crate::mcp::server::Shared;
+use crate::plain::both_ends;
 use crate::policy::{ApprovalPolicy, Sandbox};
 use crate::session::{Found, Handle, NewAgent, Record, ThreadOptions, Who};
 
 /// The largest prompt file, in bytes: four for each character of a prompt.
 const FILE_MAX: u64 = 4 * args::PROMPT_MAX as u64;
+/// How much of a path stands in an error, in characters.
+const PATH_MAX: usize = 400;
 
 pub(super) async fn codex(
     shared: &Arc<Shared>,
@@ -200,15 +203,24 @@ async fn directory(
     if path.is_dir() {
         return Ok(path);
     }
-    Err(ToolError::arguments(format!("argument cwd: {} is not a directory that is there", path.display()))
-        .with("path", path.display().to_string()))
+    Err(ToolError::arguments(format!(
+        "argument cwd: {} is not a directory that is there; name one, or leave cwd out",
+        both_ends(&path.to_string_lossy(), PATH_MAX)
+    ))
+    .with("path", path.display().to_string()))
 }
 
 /// The text of a file that holds a prompt or instructions.
 fn read_prompt(named_by: &str, path: &Path) -> Result<String, ToolError> {
     let failed = |why: String| {
-        ToolError::new("AGENT_FILE_NOT_FOUND", format!("{named_by}: the file {} cannot be read: {why}", path.display()))
-            .with("path", path.display().to_string())
+        ToolError::new(
+            "AGENT_FILE_NOT_FOUND",
+            format!(
+                "{named_by}: the file {} cannot be read: {why}; name another",
+                both_ends(&path.to_string_lossy(), PATH_MAX)
+            ),
+        )
+        .with("path", path.display().to_string())
     };
     let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
     if !size.is_file() {

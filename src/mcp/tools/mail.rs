@@ -73,7 +73,7 @@ fn speaker(shared: &Shared, arguments: Option<JsonObject>) -> Result<(Speaker, O
     let agents: Vec<&str> = live.iter().map(|handle| handle.identity().as_str()).collect();
     let agents = if agents.is_empty() { String::new() } else { format!(", or as one of {}", agents.join(", ")) };
     let message = format!(
-        "You cannot speak as {:?}: leave identity out to speak as {}{agents}.",
+        "You cannot speak as \"{}\": leave identity out to speak as {}{agents}.",
         shown(&name),
         shared.office.lead()
     );

@@ -24,7 +24,7 @@ pub(super) async fn read(shared: &Shared, args: &ReadArgs) -> Result<CallToolRes
         Some("answer") => true,
         Some(other) => {
             return Err(ToolError::arguments(format!(
-                "argument what: {:?} is not known: use all or answer",
+                "argument what: \"{}\" is not known: use all or answer",
                 shown(other)
             )));
         }

@@ -12,7 +12,7 @@ use super::off_the_loop;
 use crate::ids::EntryId;
 use crate::mcp::args::{self, SteerArgs};
 use crate::mcp::error::ToolError;
-use crate::mcp::server::{Shared, shown};
+use crate::mcp::server::Shared;
 use crate::queue::{Fate, Queue, QueueError, Text, Urgency};
 use crate::session::{Found, RosterError, Who};
 
@@ -37,8 +37,13 @@ pub(super) async fn steer(
         Some(ms @ 0..=LONGEST) => Duration::from_millis(ms),
         Some(_) => return Err(ToolError::arguments(format!("argument timeout_ms: at most {LONGEST} (10 minutes)"))),
     };
+    let mut live = None;
     let (id, identity, runs) = match found(shared, &agent)? {
-        Found::Live(handle) => (handle.agent().clone(), handle.identity().clone(), true),
+        Found::Live(handle) => {
+            let (id, identity) = (handle.agent().clone(), handle.identity().clone());
+            live = Some(handle);
+            (id, identity, true)
+        }
         Found::Kept(record) if record.closed => {
             return Err(RosterError::Closed { identity: record.identity, agent: record.agent_id }.into());
         }
@@ -60,10 +65,18 @@ pub(super) async fn steer(
             }
         }
     };
+    // Who is brought to an end with this server may still take it until then.
+    let parted = async {
+        shared.roster.ending().await;
+        if let Some(live) = &live {
+            live.over().await;
+        }
+    };
     let fate = if runs {
         tokio::select! {
             fate = settled => fate?,
             () = tokio::time::sleep(timeout) => Fate::Waiting,
+            () = parted => Fate::Waiting,
             // It stays in the queue: what was said was said.
             () = context.ct.cancelled() => Fate::Waiting,
         }
@@ -76,6 +89,14 @@ pub(super) async fn steer(
             let more = json!({"threadId": thread, "turn_id": turn, "delivery_id": delivered.delivery});
             ("delivered", format!("{identity} has it, in turn {turn}."), more)
         }
+        Fate::Waiting if shared.roster.is_ending() => (
+            "queued",
+            format!(
+                "The server ends, and {identity} does not have it yet. It stays in the queue, and is delivered when the agent is \
+                 continued: start the server again and give it a prompt with codex-reply."
+            ),
+            Value::Null,
+        ),
         Fate::Waiting if runs => (
             "queued",
             format!(
@@ -109,16 +130,13 @@ pub(super) async fn steer(
 
 /// Whoever the word means: an agent's id, its name, or its thread.
 fn found(shared: &Shared, word: &str) -> Result<Found, ToolError> {
-    let mut meanings = Who::meanings(word);
-    let last = meanings.pop();
-    for who in meanings {
+    for who in Who::meanings(word) {
         match shared.roster.find(&who) {
             Err(RosterError::NotFound(_)) => {}
             found => return Ok(found?),
         }
     }
-    let unknown = || args::unknown("agent", &shown(word));
-    Ok(shared.roster.find(&last.ok_or_else(unknown)?)?)
+    Err(args::unknown("agent", word))
 }
 
 async fn enqueue(queue: Queue, text: Text) -> Result<(Queue, EntryId), ToolError> {

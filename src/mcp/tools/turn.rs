@@ -55,7 +55,7 @@ pub(in crate::mcp) async fn go_on(
 ) -> Result<CallToolResponse, ToolError> {
     let unknown = || {
         ToolError::arguments(format!(
-            "requestState {:?}: it is none of this server's; call the tool without it",
+            "requestState \"{}\": it is none of this server's; call the tool without it",
             shown(state)
         ))
     };

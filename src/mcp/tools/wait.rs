@@ -15,7 +15,7 @@ use crate::mcp::asks;
 use crate::mcp::error::ToolError;
 use crate::mcp::result::{TEXT_MAX, TurnResult};
 use crate::mcp::server::{Shared, shown};
-use crate::session::{Found, Handle, OpenAsk, Who};
+use crate::session::{Found, Handle, OpenAsk, RosterError, Who};
 
 /// How long is waited when nobody says: well below the time-outs of clients.
 const DEFAULT: Duration = Duration::from_secs(50);
@@ -42,7 +42,7 @@ pub(super) async fn wait(
         Some("all") => Mode::All,
         Some(other) => {
             return Err(ToolError::arguments(format!(
-                "argument mode: {:?} is not known: use any or all",
+                "argument mode: \"{}\" is not known: use any or all",
                 shown(other)
             )));
         }
@@ -63,7 +63,12 @@ pub(super) async fn wait(
         () = somebody_asks(shared, &handles) => {}
         () = tokio::time::sleep(timeout) => {}
         // Nobody would hear the results; they wait for the next who asks.
-        () = context.ct.cancelled() => return Err(ToolError::new("CANCELLED", "the call was cancelled")),
+        () = context.ct.cancelled() => {
+            return Err(match shared.roster.is_ending() {
+                true => RosterError::Ends.into(),
+                false => ToolError::new("CANCELLED", "the call was cancelled"),
+            });
+        }
     }
     Ok(told(shared, &handles))
 }
