@@ -1,4 +1,5 @@
-//! Errors for people: what failed, why, what to do, and the exit code.
+//! Errors for people: what failed, why, what to do, and the exit code. What can fail is said where it does; what follows from
+//! it, for every command, is here.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -8,6 +9,8 @@ use super::attach::AttachFailure;
 use super::queue::QueueFailure;
 use super::setup::SetupFailure;
 use super::top::TopFailure;
+use crate::codex::guest::GuestError;
+use crate::codex::program::OLDEST;
 use crate::config::ConfigError;
 use crate::ids::AgentName;
 use crate::mail::MailError;
@@ -21,22 +24,22 @@ use crate::tools::Refusal;
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// The settings.
-    #[error("{0}")]
+    #[error(transparent)]
     Config(#[from] ConfigError),
     /// The server.
-    #[error("{0}")]
+    #[error(transparent)]
     Serve(#[from] ServeError),
     /// The queues.
-    #[error("{0}")]
+    #[error(transparent)]
     Queue(#[from] QueueFailure),
     /// Attaching.
-    #[error("{0}")]
+    #[error(transparent)]
     Attach(#[from] AttachFailure),
     /// The live screen.
-    #[error("{0}")]
+    #[error(transparent)]
     Top(#[from] TopFailure),
     /// Setting up.
-    #[error("{0}")]
+    #[error(transparent)]
     Setup(#[from] SetupFailure),
     /// No home directory.
     #[error("no home directory is known")]
@@ -107,52 +110,47 @@ impl From<QueueError> for CliError {
     }
 }
 
-impl CliError {
-    fn hint(&self) -> Option<Cow<'static, str>> {
-        let hint = match self {
-            CliError::Attach(failure) => return failure.hint(),
-            CliError::Top(failure) => failure.hint(),
-            CliError::Setup(failure) => failure.hint(),
-            CliError::Config(_) => Some("`atm-agent-mcp config` shows every value and where it comes from"),
-            CliError::Serve(ServeError::Resume(_)) => {
-                Some("start without --resume; agent_sessions lists who can be continued")
-            }
-            CliError::Serve(ServeError::NoAgent(_)) => {
-                Some("this command is started by Codex for an agent; there is no need to start it by hand")
-            }
-            CliError::Serve(ServeError::Handshake(_)) => Some(
-                "this command speaks MCP on stdin and stdout; it is started by a client: claude mcp add codex -- atm-agent-mcp serve",
-            ),
-            CliError::Queue(failure) => failure.hint(),
-            CliError::NoHome => Some("set HOME, or ATM_HOME to the directory that stands for it"),
-            CliError::IsAgent(_) => Some("choose another name, or leave --as out and speak as the lead"),
-            CliError::Demo(_) => Some("ATM_LOG=debug atm-agent-mcp demo shows what Codex says"),
-            CliError::NoSummary { is_closed: false, .. } => {
-                Some("it is written when the agent is closed: agent_close {\"summary\": true}")
-            }
-            CliError::NoSummary { is_closed: true, .. } => {
-                Some("it had said nothing when it was closed; agent_read shows its thread")
-            }
-            CliError::Mail(_)
-            | CliError::Input(_)
-            | CliError::Unreadable { .. }
-            | CliError::Prune(_)
-            | CliError::NoDirectory(_)
-            | CliError::Runtime(_)
-            | CliError::Output(_) => None,
-        };
-        hint.map(Cow::Borrowed)
-    }
+/// What its exit code tells a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Arguments, settings or a message are wrong, and the caller can mend them: nothing was done.
+    Usage,
+    /// It failed.
+    Failure,
+}
 
-    /// 2 for what the caller can mend in its settings or arguments, 1 for the rest.
-    fn code(&self) -> u8 {
+impl Kind {
+    fn exit_code(self) -> u8 {
         match self {
-            CliError::Config(_) | CliError::NoHome | CliError::IsAgent(_) => 2,
-            CliError::Queue(failure) => failure.code(),
-            CliError::Setup(failure) => failure.code(),
+            Kind::Failure => 1,
+            Kind::Usage => 2,
+        }
+    }
+}
+
+impl CliError {
+    fn kind(&self) -> Kind {
+        match self {
+            CliError::Config(_)
+            | CliError::NoHome
+            | CliError::IsAgent(_)
+            | CliError::Queue(
+                QueueFailure::UnknownAgent { .. }
+                | QueueFailure::UnknownEntry { .. }
+                | QueueFailure::AlreadyDelivered(_)
+                | QueueFailure::AlreadyWaits(_)
+                | QueueFailure::TooLong(_)
+                | QueueFailure::NotUtf8(_)
+                | QueueFailure::Queue(QueueError::Text(_)),
+            )
+            | CliError::Setup(SetupFailure::NameTaken { .. } | SetupFailure::Name(_) | SetupFailure::NoShell) => {
+                Kind::Usage
+            }
             CliError::Serve(_)
+            | CliError::Queue(_)
             | CliError::Attach(_)
             | CliError::Top(_)
+            | CliError::Setup(_)
             | CliError::Mail(_)
             | CliError::Input(_)
             | CliError::Unreadable { .. }
@@ -161,8 +159,45 @@ impl CliError {
             | CliError::Demo(_)
             | CliError::NoDirectory(_)
             | CliError::Runtime(_)
-            | CliError::Output(_) => 1,
+            | CliError::Output(_) => Kind::Failure,
         }
+    }
+
+    /// What to do about it.
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            CliError::Queue(failure) => of_queue(failure)?,
+            CliError::Attach(failure) => return of_attach(failure),
+            CliError::Top(failure) => of_top(failure)?,
+            CliError::Setup(failure) => of_setup(failure)?,
+            CliError::Config(_) => "`atm-agent-mcp config` shows every value and where it comes from",
+            CliError::Serve(ServeError::Resume(_)) => {
+                "start without --resume; agent_sessions lists who can be continued"
+            }
+            CliError::Serve(ServeError::NoAgent(_)) => {
+                "this command is started by Codex for an agent; there is no need to start it by hand"
+            }
+            CliError::Serve(ServeError::Handshake(_)) => {
+                "this command speaks MCP on stdin and stdout; it is started by a client: claude mcp add codex -- atm-agent-mcp serve"
+            }
+            CliError::NoHome => "set HOME, or ATM_HOME to the directory that stands for it",
+            CliError::NoDirectory(_) => "go to a directory that is there",
+            CliError::IsAgent(_) => "choose another name, or leave --as out and speak as the lead",
+            CliError::Demo(_) => "ATM_LOG=debug atm-agent-mcp demo shows what Codex says",
+            CliError::NoSummary { is_closed: false, .. } => {
+                "it is written when the agent is closed: agent_close {\"summary\": true}"
+            }
+            CliError::NoSummary { is_closed: true, .. } => {
+                "it had said nothing when it was closed; agent_read shows its thread"
+            }
+            CliError::Prune(_) => "`atm-agent-mcp doctor` looks at the permissions; what is left can be pruned again",
+            CliError::Mail(_)
+            | CliError::Input(_)
+            | CliError::Unreadable { .. }
+            | CliError::Runtime(_)
+            | CliError::Output(_) => return None,
+        };
+        Some(Cow::Borrowed(hint))
     }
 
     /// Tells the person at the terminal.
@@ -173,7 +208,84 @@ impl CliError {
         if let Some(hint) = self.hint() {
             eprintln!("Hint: {hint}");
         }
-        ExitCode::from(self.code())
+        ExitCode::from(self.kind().exit_code())
+    }
+}
+
+fn of_queue(failure: &QueueFailure) -> Option<&'static str> {
+    match failure {
+        QueueFailure::UnknownAgent { .. } => {
+            Some("AGENT is a name, an agent id or a thread id; --team chooses another team")
+        }
+        QueueFailure::TooLong(_) => Some("put what is long into a file, and say where it is"),
+        QueueFailure::NotUtf8(_) => {
+            Some("send it as UTF-8: iconv -f latin1 -t utf-8 does that for one that is Latin-1")
+        }
+        QueueFailure::UnknownEntry { .. } => Some(
+            "`atm-agent-mcp queue list` shows what waits, with --dead what was buried; --team chooses another team",
+        ),
+        QueueFailure::Buried { .. } => {
+            Some("it is kept: `atm-agent-mcp queue retry ID` puts it back, `queue drop ID` removes it")
+        }
+        QueueFailure::StillWaits { .. } => {
+            Some("it is delivered when it can be; `atm-agent-mcp queue drop ID` takes it back")
+        }
+        QueueFailure::Gone(_) => Some("`atm-agent-mcp attach AGENT --read-only` shows whether it is in the thread"),
+        QueueFailure::Record(_)
+        | QueueFailure::Queue(_)
+        | QueueFailure::AlreadyDelivered(_)
+        | QueueFailure::AlreadyWaits(_)
+        | QueueFailure::Stdin(_) => None,
+    }
+}
+
+fn of_attach(failure: &AttachFailure) -> Option<Cow<'static, str>> {
+    let hint = match failure {
+        AttachFailure::NoThread { .. } => {
+            "give it its first prompt (the tools codex and codex-reply), then attach again"
+        }
+        AttachFailure::NotRunning { .. } => {
+            "run the command above in a terminal, or use --yes; or let a server continue the agent (codex-reply), and attach then"
+        }
+        AttachFailure::NothingToFollow { .. } => "or let a server continue the agent (codex-reply), and attach then",
+        AttachFailure::NoSocket { .. } => "use agent_read and agent_steer through its server instead",
+        AttachFailure::NoCodex { source: GuestError::Absent { .. }, .. } => {
+            "its server starts another Codex with the agent's next prompt: try again then"
+        }
+        AttachFailure::NoRemote { .. } => {
+            let can = format!("Codex {OLDEST} and newer can: npm install -g @openai/codex@latest, or set codex_bin");
+            return Some(Cow::Owned(can));
+        }
+        AttachFailure::NoCodex { .. } | AttachFailure::NotStarted { .. } => {
+            "`atm-agent-mcp doctor` looks whether Codex can start, and what it can do"
+        }
+        AttachFailure::Program(_) | AttachFailure::Ended(_) | AttachFailure::NoAnswer(_) => return None,
+    };
+    Some(Cow::Borrowed(hint))
+}
+
+fn of_top(failure: &TopFailure) -> Option<&'static str> {
+    match failure {
+        TopFailure::NoTerminal => Some("`atm-agent-mcp attach AGENT --read-only` follows one agent as text"),
+        TopFailure::Terminal(_) | TopFailure::Top(_) => None,
+    }
+}
+
+fn of_setup(failure: &SetupFailure) -> Option<&'static str> {
+    match failure {
+        SetupFailure::NoClaude => Some(
+            "`atm-agent-mcp setup --mcp-json` writes the entry into .mcp.json here, which Claude Code and other clients read",
+        ),
+        SetupFailure::NameTaken { .. } => Some("choose another one with --name"),
+        SetupFailure::Changed { .. } => Some("run it again"),
+        SetupFailure::Memory { .. } => Some("move the file away; what was done before is then yours to take back"),
+        SetupFailure::NoShell => Some("name it: --completions bash"),
+        SetupFailure::NotBack(_) => Some("it is still remembered: run `atm-agent-mcp setup --undo` again"),
+        SetupFailure::Claude { .. } => Some("run that command in a terminal; `atm-agent-mcp setup` goes on from there"),
+        SetupFailure::File { .. } => {
+            Some("see to its permissions, and run it again: what is done already is passed over")
+        }
+        SetupFailure::Name(_) => None,
     }
 }
 

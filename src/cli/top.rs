@@ -49,16 +49,6 @@ pub enum TopFailure {
     Top(#[from] TopError),
 }
 
-impl TopFailure {
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
-        match self {
-            TopFailure::NoTerminal => Some("`atm-agent-mcp attach AGENT --read-only` follows one agent as text"),
-            TopFailure::Terminal(_) | TopFailure::Top(_) => None,
-        }
-    }
-}
-
 pub(super) async fn run(Args { all_teams, team, config }: Args) -> Result<(), CliError> {
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         return Err(TopFailure::NoTerminal.into());

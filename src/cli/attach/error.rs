@@ -1,13 +1,11 @@
 //! Why somebody is not attached.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use crate::codex::StartError;
 use crate::codex::guest::GuestError;
-use crate::codex::program::OLDEST;
 use crate::ids::AgentName;
 
 /// Why `attach` did not do what it should.
@@ -74,39 +72,6 @@ pub enum AttachFailure {
     /// No terminal to answer on, after all.
     #[error("no answer can be read: {0}")]
     NoAnswer(io::Error),
-}
-
-impl AttachFailure {
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<Cow<'static, str>> {
-        let hint = match self {
-            AttachFailure::NoThread { .. } => {
-                "give it its first prompt (the tools codex and codex-reply), then attach again"
-            }
-            AttachFailure::NotRunning { .. } => {
-                "run the command above in a terminal, or use --yes; or let a server continue the agent (codex-reply), and attach then"
-            }
-            AttachFailure::NothingToFollow { .. } => {
-                "or let a server continue the agent (codex-reply), and attach then"
-            }
-            AttachFailure::NoSocket { .. } => "use agent_read and agent_steer through its server instead",
-            AttachFailure::NoCodex { source: GuestError::Absent { .. }, .. } => {
-                "its server starts another Codex with the agent's next prompt: try again then"
-            }
-            AttachFailure::NoRemote { .. } => {
-                return Some(
-                    format!("Codex {OLDEST} and newer can: npm install -g @openai/codex@latest, or set codex_bin")
-                        .into(),
-                );
-            }
-            AttachFailure::NoCodex { .. }
-            | AttachFailure::Program(_)
-            | AttachFailure::NotStarted { .. }
-            | AttachFailure::Ended(_)
-            | AttachFailure::NoAnswer(_) => return None,
-        };
-        Some(Cow::Borrowed(hint))
-    }
 }
 
 fn in_version(version: Option<&str>) -> String {

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::codex::StartError;
-use crate::codex::guest::GuestError;
 use crate::ids::{EntryId, Team};
 use crate::top::TopError;
 
@@ -129,7 +128,7 @@ fn page() -> String {
         for error in errors {
             let one_line = error.to_string().split('\n').collect::<Vec<_>>().join(" ");
             let hint = error.hint().unwrap_or_default();
-            page += &format!("| {} | {} | {} |\n", cell(&one_line), cell(&hint), error.code());
+            page += &format!("| {} | {} | {} |\n", cell(&one_line), cell(&hint), error.kind().exit_code());
         }
     }
     page
@@ -148,6 +147,21 @@ fn the_reference_of_errors_has_every_error_with_its_hint_and_code() {
     }
     let is_it = std::fs::read_to_string(&path).unwrap_or_default() == page;
     assert!(is_it, "docs/reference/errors.md is not what the errors say: write it anew with ATM_WRITE_DOCS=1");
+}
+
+#[test]
+fn an_error_leaves_none_of_its_causes_out() {
+    let mut causes = 0;
+    for error in all().into_iter().flat_map(|(_, errors)| errors) {
+        let message = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(why) = cause {
+            assert!(message.contains(&why.to_string()), "{message:?} does not say {why:?}");
+            cause = why.source();
+            causes += 1;
+        }
+    }
+    assert!(causes > 0);
 }
 
 #[test]

@@ -72,53 +72,6 @@ pub enum QueueFailure {
     },
 }
 
-impl QueueFailure {
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
-        match self {
-            QueueFailure::UnknownAgent { .. } => {
-                Some("AGENT is a name, an agent id or a thread id; --team chooses another team")
-            }
-            QueueFailure::TooLong(_) => Some("put what is long into a file, and say where it is"),
-            QueueFailure::UnknownEntry { .. } => Some(
-                "`atm-agent-mcp queue list` shows what waits, with --dead what was buried; --team chooses another team",
-            ),
-            QueueFailure::Buried { .. } => {
-                Some("it is kept: `atm-agent-mcp queue retry ID` puts it back, `queue drop ID` removes it")
-            }
-            QueueFailure::StillWaits { .. } => {
-                Some("it is delivered when it can be; `atm-agent-mcp queue drop ID` takes it back")
-            }
-            QueueFailure::Record(_)
-            | QueueFailure::Queue(_)
-            | QueueFailure::AlreadyDelivered(_)
-            | QueueFailure::AlreadyWaits(_)
-            | QueueFailure::Stdin(_)
-            | QueueFailure::NotUtf8(_)
-            | QueueFailure::Gone(_) => None,
-        }
-    }
-
-    /// 2 for what the caller can mend in its arguments and its message, 1 for the rest.
-    pub(crate) fn code(&self) -> u8 {
-        match self {
-            QueueFailure::UnknownAgent { .. }
-            | QueueFailure::UnknownEntry { .. }
-            | QueueFailure::AlreadyDelivered(_)
-            | QueueFailure::AlreadyWaits(_)
-            | QueueFailure::TooLong(_)
-            | QueueFailure::NotUtf8(_)
-            | QueueFailure::Queue(QueueError::Text(_)) => 2,
-            QueueFailure::Record(_)
-            | QueueFailure::Queue(_)
-            | QueueFailure::Stdin(_)
-            | QueueFailure::Buried { .. }
-            | QueueFailure::Gone(_)
-            | QueueFailure::StillWaits { .. } => 1,
-        }
-    }
-}
-
 fn names(known: &[AgentName]) -> String {
     if known.is_empty() {
         return "it has none yet".to_owned();

@@ -57,33 +57,3 @@ pub enum SetupFailure {
     #[error("{0} of what setup has done could not be taken back")]
     NotBack(usize),
 }
-
-impl SetupFailure {
-    /// What to do.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
-        match self {
-            SetupFailure::NoClaude => Some(
-                "`atm-agent-mcp setup --mcp-json` writes the entry into .mcp.json here, which Claude Code and other clients read",
-            ),
-            SetupFailure::NameTaken { .. } => Some("choose another one with --name"),
-            SetupFailure::Changed { .. } => Some("run it again"),
-            SetupFailure::Memory { .. } => Some("move the file away; what was done before is then yours to take back"),
-            SetupFailure::NoShell => Some("name it: --completions bash"),
-            SetupFailure::NotBack(_) => Some("it is still remembered: run `atm-agent-mcp setup --undo` again"),
-            SetupFailure::Name(_) | SetupFailure::Claude { .. } | SetupFailure::File { .. } => None,
-        }
-    }
-
-    /// 2 for what the caller can mend in the arguments, 1 for the rest.
-    pub(crate) fn code(&self) -> u8 {
-        match self {
-            SetupFailure::NameTaken { .. } | SetupFailure::Name(_) | SetupFailure::NoShell => 2,
-            SetupFailure::NoClaude
-            | SetupFailure::Claude { .. }
-            | SetupFailure::Changed { .. }
-            | SetupFailure::File { .. }
-            | SetupFailure::Memory { .. }
-            | SetupFailure::NotBack(_) => 1,
-        }
-    }
-}
