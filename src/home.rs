@@ -197,11 +197,16 @@ pub fn private_dir(path: &Path) -> io::Result<()> {
 }
 
 fn make_private(path: &Path) -> io::Result<()> {
+    private_dirs().recursive(true).create(path)
+}
+
+/// Makes directories that are their user's alone (0700, where there are modes).
+pub fn private_dirs() -> fs::DirBuilder {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "no modes"))]
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    builder
 }
 
 /// Replaces a file whole: written aside in the same directory, synced, renamed, the directory synced.

@@ -15,7 +15,7 @@
 //! session                               codex, ids, home, repo, steps
 //! tools                                 mail, session, journal, home, ids, plain, steps
 //! courier                               session, queue, mail, journal, home, ids, plain, steps, watch
-//! top                                   session, queue, mail, journal, home, ids, plain
+//! top                                   session, queue, mail, journal, home, ids, plain, steps
 //! mcp                                   session, queue, tools, journal, ids, config, policy, plain
 //! serve                                 everything above
 //! demo                                  codex, demo::model

@@ -1,10 +1,14 @@
 //! The steps between which a crash must lose nothing: a test names one and the program is killed there.
 //!
 //! An install has none of it: [`at`] does nothing unless the crate is built with the feature `test-fakes`. Then
-//! `ATM_KILL_AT=ack.removed:3` ends the process with SIGKILL when it comes to that step for the third time.
+//! `ATM_KILL_AT=ack.removed:3` ends the process with SIGKILL when it comes to that step for the third time, and
+//! `ATM_PANIC_AT=top.drawn` is a fault of ours in that place.
 
 /// The variable that names the step, and after a colon which time.
 pub const KILL_AT: &str = "ATM_KILL_AT";
+
+/// The variable that names the step at which it panics.
+pub const PANIC_AT: &str = "ATM_PANIC_AT";
 
 /// Every step, in the order in which an entry, and then a message, comes to them.
 pub const ALL: [&str; 40] = [
@@ -50,6 +54,9 @@ pub const ALL: [&str; 40] = [
     "mail.unlocked",
 ];
 
+/// The screen is drawn: nothing is there to be lost, but a terminal is to be restored.
+pub const DRAWN: &str = "top.drawn";
+
 /// The program has come to this step.
 #[cfg(not(feature = "test-fakes"))]
 #[inline]
@@ -59,20 +66,34 @@ pub fn at(_step: &'static str) {}
 #[cfg(feature = "test-fakes")]
 pub fn at(step: &'static str) {
     use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicI64, Ordering};
 
-    static KILL: OnceLock<Option<(String, AtomicI64)>> = OnceLock::new();
-    debug_assert!(ALL.contains(&step), "{step} is not in the list");
-    let kill = KILL.get_or_init(|| {
-        let text = std::env::var(KILL_AT).ok()?;
-        let (name, time) = text.split_once(':').unwrap_or((&text, "1"));
-        Some((name.to_owned(), AtomicI64::new(time.parse().unwrap_or(1))))
-    });
-    if let Some((name, left)) = kill
-        && name == step
-        && left.fetch_sub(1, Ordering::Relaxed) == 1
-    {
+    static KILL: OnceLock<Option<Fault>> = OnceLock::new();
+    static PANIC: OnceLock<Option<Fault>> = OnceLock::new();
+    debug_assert!(step == DRAWN || ALL.contains(&step), "{step} is not in the list");
+    let is_due = |fault: &Option<Fault>| fault.as_ref().is_some_and(|fault| fault.is_due(step));
+    if is_due(KILL.get_or_init(|| Fault::named_by(KILL_AT))) {
         die();
+    }
+    assert!(!is_due(PANIC.get_or_init(|| Fault::named_by(PANIC_AT))), "{PANIC_AT} is {step}");
+}
+
+/// A step, and how many times it is yet to be come to.
+#[cfg(feature = "test-fakes")]
+struct Fault {
+    step: String,
+    left: std::sync::atomic::AtomicI64,
+}
+
+#[cfg(feature = "test-fakes")]
+impl Fault {
+    fn named_by(variable: &str) -> Option<Fault> {
+        let text = std::env::var(variable).ok()?;
+        let (step, time) = text.split_once(':').unwrap_or((&text, "1"));
+        Some(Fault { step: step.to_owned(), left: time.parse().unwrap_or(1).into() })
+    }
+
+    fn is_due(&self, step: &str) -> bool {
+        self.step == step && self.left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 1
     }
 }
 

@@ -43,5 +43,6 @@ pub(crate) fn baselines(place: &Path, count: usize, durability: Durability) -> i
 
 /// Has everything written that waits to be: otherwise the first sync that is measured pays for it.
 pub(crate) fn settle() {
+    #[cfg(unix)]
     rustix::fs::sync();
 }

@@ -8,7 +8,6 @@ use std::{fs, thread};
 
 use atm_agent_mcp::queue::{Arrivals, Limits, Queue};
 use atm_agent_mcp::watch::Watcher;
-use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
@@ -123,6 +122,14 @@ fn runtime() -> Result<Runtime, Error> {
 }
 
 /// Of this process, all its threads, in and for it.
+#[cfg(unix)]
 fn processor_time() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
+}
+
+/// Nothing tells it here.
+#[cfg(not(unix))]
+fn processor_time() -> Duration {
+    Duration::ZERO
 }

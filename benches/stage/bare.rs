@@ -6,11 +6,20 @@ use std::time::{Duration, Instant};
 use atm_agent_mcp::rpc::{Connection, Incoming, Peer};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::{Error, PAUSE};
+
+#[cfg(unix)]
+async fn connection(socket: &Path) -> Result<Connection, Error> {
+    Ok(Connection::over_socket(tokio::net::UnixStream::connect(socket).await?).await?)
+}
+
+#[cfg(not(unix))]
+async fn connection(_: &Path) -> Result<Connection, Error> {
+    Err("a client beside ours needs a socket, and there is none on this system".into())
+}
 
 /// The client.
 pub(crate) struct Bare {
@@ -32,10 +41,8 @@ impl Bare {
     pub(crate) fn connect(socket: &Path) -> Result<Bare, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut tasks = JoinSet::new();
-        let (peer, incoming) = runtime.block_on(async {
-            let connection = Connection::over_socket(UnixStream::connect(socket).await?).await?;
-            Ok::<_, Error>(Peer::start(connection, &mut tasks))
-        })?;
+        let (peer, incoming) =
+            runtime.block_on(async { Ok::<_, Error>(Peer::start(connection(socket).await?, &mut tasks)) })?;
         let bare = Bare { runtime, peer, incoming, thread: String::new(), _tasks: tasks };
         let client = json!({ "name": "bench", "title": "bench", "version": "0" });
         // The deltas are asked not to be sent, as we do: otherwise the child has more to do for this client than for us.

@@ -6,6 +6,7 @@ mod claude_config;
 mod config;
 mod demo;
 mod doctor;
+mod ending;
 pub mod error;
 mod json_edit;
 mod log;

@@ -1,5 +1,6 @@
 //! `serve`: the MCP server on stdin and stdout.
 
+use crate::cli::ending::Asked;
 use crate::cli::error::CliError;
 use crate::cli::place::Place;
 use crate::config::ServeFlags;
@@ -38,16 +39,11 @@ fn inbox_socket() -> Option<InboxSocket> {
 }
 
 /// Comes when the system or the user asks the program to end.
-#[cfg(unix)]
 async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut hup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
-        return std::future::pending().await;
-    };
+    let Ok(mut asked) = Asked::listen() else { return std::future::pending().await };
     let mut one = async move || {
         tokio::select! {
-            _ = term.recv() => {}
-            _ = hup.recv() => {}
+            () = asked.end() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
     };
@@ -57,10 +53,4 @@ async fn asked_to_stop() {
         // Whoever asks twice does not want to wait. Codex ends with us, however we do.
         std::process::exit(1);
     });
-}
-
-/// Comes when the user asks the program to end.
-#[cfg(not(unix))]
-async fn asked_to_stop() {
-    tokio::signal::ctrl_c().await.ok();
 }

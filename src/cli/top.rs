@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, EventStream};
 use tokio::process::Command;
 
+use super::ending::Asked;
 use super::error::CliError;
 use super::place::Place;
 use crate::config::ServeFlags;
@@ -62,8 +63,9 @@ pub(super) async fn run(Args { all_teams, team, config }: Args) -> Result<(), Cl
     let place = top::Place { home: place.home, teams, lead: settings.lead, limits };
     let mut screen = Screen::new(place, has_colours);
     end_pasting_with_a_panic();
+    let mut asked = Asked::listen().map_err(TopFailure::Terminal)?;
     loop {
-        match on_the_terminal(&mut screen).await? {
+        match on_the_terminal(&mut screen, &mut asked).await? {
             Left::Quit => return Ok(()),
             Left::Attach(team, agent) => attach(&team, &agent, config.as_ref()).await,
         }
@@ -79,11 +81,14 @@ fn end_pasting_with_a_panic() {
     }));
 }
 
-/// Restored when it is left, and by a panic.
-async fn on_the_terminal(screen: &mut Screen) -> Result<Left, TopFailure> {
+/// Restored when it is left, by a panic, and when the system asks us to end.
+async fn on_the_terminal(screen: &mut Screen, asked: &mut Asked) -> Result<Left, TopFailure> {
     let mut terminal = ratatui::try_init().map_err(TopFailure::Terminal)?;
     crossterm::execute!(io::stdout(), EnableBracketedPaste).ok();
-    let left = screen.run(&mut terminal, EventStream::new()).await;
+    let left = tokio::select! {
+        left = screen.run(&mut terminal, EventStream::new()) => left,
+        () = asked.end() => Ok(Left::Quit),
+    };
     crossterm::execute!(io::stdout(), DisableBracketedPaste).ok();
     ratatui::restore();
     Ok(left?)

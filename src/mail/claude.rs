@@ -1,7 +1,6 @@
 //! The post on Claude Code's own files.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use super::member::{Lead, Member, NewMember, Ours};
 use super::post::{Copy, Fate, Filter, Marked, Page, Post, Sent, Which};
 use super::roster::{Activity, Roster};
 use super::{MailError, archive};
-use crate::home::{ClaudeTeam, Home, private_dir};
+use crate::home::{ClaudeTeam, Home, private_dir, private_dirs};
 use crate::ids::{AgentId, AgentName, MemberName, MessageId, TeamName};
 
 /// How long a file is waited for that another program holds: under load Claude Code has held one for 3.5 s (2.1.330).
@@ -62,10 +61,7 @@ impl ClaudePost {
         if dir.parent() != self.roster.path.parent() {
             return private_dir(dir).map_err(MailError::files(dir));
         }
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        match builder.create(dir) {
+        match private_dirs().create(dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(MailError::files(dir)(error)),
             _ => Ok(()),
         }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 
 use super::MailError;
-use crate::home::sync_dir;
+use crate::home::{private_dirs, sync_dir};
 use crate::steps;
 
 /// How old the directory's time must be for its holder to be dead.
@@ -212,9 +212,7 @@ fn begin(path: &Path, content: &str) -> io::Result<bool> {
 }
 
 fn make_dir(dir: &Path, tries: &mut Tries) -> Result<(), MailError> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let builder = private_dirs();
     let mut watched = Watched::default();
     loop {
         match builder.create(dir) {

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
-use std::time::{Duration, SystemTime};
+use std::process::Command;
+#[cfg(unix)]
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -124,11 +126,12 @@ impl World {
     }
 
     /// The lock of a process that was killed is as old as it would be in a while.
+    #[cfg(unix)]
     fn age_locks(&self) {
         for lock in [self.inbox().with_extension("json.lock"), post_config(self.dir.path()).with_extension("json.lock")]
         {
             if let Ok(lock) = fs::File::open(lock) {
-                lock.set_modified(SystemTime::now() - Duration::from_secs(11)).unwrap();
+                lock.set_modified(std::time::SystemTime::now() - Duration::from_secs(11)).unwrap();
             }
         }
     }

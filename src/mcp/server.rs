@@ -225,13 +225,13 @@ impl ServerHandler for Server {
 mod tests {
     use super::*;
 
-    #[cfg(unix)]
     #[test]
     fn a_root_is_a_directory_that_is_there() {
         let dir = tempfile::tempdir().unwrap();
         let spaced = dir.path().join("a b");
         std::fs::create_dir(&spaced).unwrap();
-        let uri = format!("file://{}", spaced.display()).replace(' ', "%20");
+        let path = spaced.display().to_string().replace('\\', "/").replace(' ', "%20");
+        let uri = if cfg!(windows) { format!("file:///{path}") } else { format!("file://{path}") };
         assert_eq!(directory(&uri), Some(spaced));
         assert_eq!(directory("file:///nowhere/at/all"), None);
         assert_eq!(directory("https://example.com/"), None);

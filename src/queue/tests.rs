@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 
 use super::*;
+#[cfg(unix)]
 use crate::home::private_dir;
 use crate::ids::{ThreadId, TurnId};
 use crate::watch::Watcher;

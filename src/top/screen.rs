@@ -18,6 +18,7 @@ use crate::ids::{Address, AgentId, MemberName, MessageId, Team};
 use crate::mail::{self, Draft, Post, frame};
 use crate::queue::{Text, Urgency};
 use crate::session::Decision;
+use crate::steps;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -107,6 +108,7 @@ impl Screen {
             }
             let drawn = terminal.draw(|frame| view::draw(frame, &self.model, self.colours));
             drawn.map_err(|error| TopError::Drawing(error.to_string()))?;
+            steps::at(steps::DRAWN);
         }
     }
 

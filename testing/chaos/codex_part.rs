@@ -13,7 +13,7 @@ use atm_agent_mcp::queue::{Limits, Queue};
 use fastrand::Rng;
 use serde_json::json;
 
-use crate::armoury::Armoury;
+use crate::armoury::{Armoury, is_of_queue};
 use crate::crew::{Crew, Place, Role};
 use crate::figures::Figures;
 use crate::history::{History, judge};
@@ -249,9 +249,9 @@ impl<'a> Part<'a> {
     }
 }
 
-/// A server buries too seldom to be killed at it; mail has tests of its own.
+/// A server buries too seldom to be killed at it.
 fn comes_to(step: &str) -> bool {
-    !step.starts_with("bury.") && !step.starts_with("mail.")
+    is_of_queue(step) && !step.starts_with("bury.")
 }
 
 /// The texts of the entries in a message: parts of their own, behind the lines that say where they come from.

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use atm_agent_mcp::ids::EntryId;
-use atm_agent_mcp::queue::{Holder, Queue, Standing};
+use atm_agent_mcp::queue::{Queue, Standing};
 
 use crate::drainer::WHY;
 use crate::mark::Mark;
@@ -39,10 +39,11 @@ pub(crate) fn waiting(queue: &Queue) -> io::Result<Vec<String>> {
 
 /// Whether an entry waits under the claim of this process, dead or alive. The files are read and not locked: that would be
 /// in a claimer's way.
+#[cfg(unix)]
 pub(crate) fn is_claimed_by(queue: &Queue, pid: u32) -> io::Result<bool> {
     let claims = waiting(queue)?.into_iter().filter_map(|name| {
         let lock = queue.dir().join(name).with_extension("lock");
-        serde_json::from_slice::<Holder>(&fs::read(lock).ok()?).ok()
+        serde_json::from_slice::<atm_agent_mcp::queue::Holder>(&fs::read(lock).ok()?).ok()
     });
     Ok(claims.into_iter().any(|holder| holder.process.pid == pid))
 }

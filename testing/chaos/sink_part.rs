@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use atm_agent_mcp::queue::{Limits, Queue};
 use fastrand::Rng;
 
+use crate::armoury::is_of_queue;
 use crate::crew::{Crew, Place, Role};
 use crate::figures::Figures;
 use crate::history::{History, judge};
@@ -64,16 +65,7 @@ pub(crate) fn play(length: Duration, seed: u64) -> io::Result<Figures> {
     sink.texts()?.iter().for_each(|text| history.arrives(text));
     let verdict = judge(&history);
     let kills = std::mem::take(&mut crew.kills);
-    Ok(Figures {
-        part: "sink",
-        comes_to: |step| !step.starts_with("mail."),
-        history,
-        verdict,
-        kills,
-        taken_over,
-        times,
-        trouble,
-    })
+    Ok(Figures { part: "sink", comes_to: is_of_queue, history, verdict, kills, taken_over, times, trouble })
 }
 
 /// What still waits though it had all the time, and how it stands.

@@ -31,8 +31,27 @@ impl Terminal {
         let mut tmux = scene.foreign(Path::new("tmux"));
         tmux.envs(more.iter().copied());
         let program = env!("CARGO_BIN_EXE_atm-agent-mcp");
-        let line = format!("{program} {}", args.join(" "));
+        // What a program has to restore is on the screen before it and after it.
+        let program = format!("sh -c 'echo $$ >\"$PID_FILE\"; exec \"$@\"' sh {program} {}", args.join(" "));
+        let line = format!("echo was $(stty -g); {program}; code=$?; echo is $(stty -g); (exit $code)");
         Terminal::open(tmux, (columns, rows), &line).await
+    }
+
+    /// That the terminal is as it was before the program: its modes, its own screen, its cursor.
+    pub(crate) async fn is_restored(&self) {
+        let screen = self.all().await;
+        let modes = |word: &str| screen.lines().find_map(|line| line.strip_prefix(word)).map(str::to_owned);
+        assert!(modes("was ").is_some() && modes("was ") == modes("is "), "{screen}");
+        let flags =
+            self.tmux(&["display-message", "-p", "#{alternate_on} #{cursor_flag}"]).output().await.expect("tmux runs");
+        assert_eq!(String::from_utf8_lossy(&flags.stdout).trim(), "0 1", "{screen}");
+    }
+
+    /// Sends a signal to our program in it.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = std::fs::read_to_string(self.pid_file()).expect("a program that runs");
+        let pid = rustix::process::Pid::from_raw(pid.trim().parse().expect("a number")).expect("a process id");
+        rustix::process::kill_process(pid, signal).expect("a process to signal");
     }
 
     /// Runs a line of the shell, with the environment and the directory of this tmux.
@@ -41,7 +60,11 @@ impl Terminal {
         let terminal = Terminal { socket };
         let line = format!("{line}; echo ended with $?; exec cat");
         let (columns, rows) = (columns.to_string(), rows.to_string());
-        tmux.env("TERM", "xterm-256color").env("SHELL", "/bin/sh").arg("-S").arg(terminal.socket());
+        tmux.env("TERM", "xterm-256color")
+            .env("SHELL", "/bin/sh")
+            .env("PID_FILE", terminal.pid_file())
+            .arg("-S")
+            .arg(terminal.socket());
         tmux.args(["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &rows, &line]);
         assert!(tmux.status().await.expect("tmux runs").success());
         terminal
@@ -49,6 +72,10 @@ impl Terminal {
 
     fn socket(&self) -> std::path::PathBuf {
         self.socket.path().join("s")
+    }
+
+    fn pid_file(&self) -> std::path::PathBuf {
+        self.socket.path().join("pid")
     }
 
     fn tmux(&self, args: &[&str]) -> Command {

@@ -243,7 +243,7 @@ async fn an_agent_that_was_started_without_tools_is_given_the_server_that_has_th
 
     // A server that says who it is for, and ends.
     let pipe = scene.home().join("pipe");
-    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let write = format!("echo \"$AGENT\" > '{}'", pipe.display());
     let server = McpServer { command: "sh".to_owned(), args: vec!["-c".to_owned(), write], env: [].into() };
     let agents = Agents::start(&scene, Some(Arc::new(TestTools::all().with_server(server))));

@@ -31,6 +31,7 @@ async fn leave(terminal: &Terminal) {
     terminal.press(&["q"]).await;
     let screen = terminal.shows("ended with 0").await;
     assert!(!screen.contains("atm-agent-mcp top  "), "{screen}");
+    terminal.is_restored().await;
 }
 
 /// Until it is said of ana.
@@ -240,6 +241,27 @@ async fn it_has_no_colours_where_nobody_wants_any_and_needs_a_terminal() {
             leave(&terminal).await;
         }
         scene.end(server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn it_restores_the_terminal_after_a_panic_and_when_the_system_ends_it() {
+    use rustix::process::Signal;
+    crate::stage::play("0.169.0", async |stage: Stage| {
+        let scene = stage.plain().await;
+        let args = ["top", "--team", "tests"];
+        let panics = [("ATM_PANIC_AT", "top.drawn:2"), ("RUST_BACKTRACE", "0")];
+        let terminal = Terminal::run_with(&scene, SIZE, &args, &panics).await;
+        let screen = terminal.shows("ended with 101").await;
+        assert!(screen.contains("ATM_PANIC_AT is top.drawn"), "{screen}");
+        terminal.is_restored().await;
+        for signal in [Signal::TERM, Signal::HUP] {
+            let terminal = top(&scene, &["--team", "tests"]).await;
+            terminal.signal(signal);
+            terminal.shows("ended with 0").await;
+            terminal.is_restored().await;
+        }
     })
     .await;
 }

@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ("session", &["codex", "ids", "home", "repo", "steps"]),
     ("tools", &["mail", "session", "journal", "home", "ids", "plain", "steps"]),
     ("courier", &["session", "queue", "mail", "journal", "home", "ids", "plain", "steps", "watch"]),
-    ("top", &["session", "queue", "mail", "journal", "home", "ids", "plain"]),
+    ("top", &["session", "queue", "mail", "journal", "home", "ids", "plain", "steps"]),
     ("mcp", &["session", "queue", "tools", "journal", "ids", "config", "policy", "plain"]),
     ("serve", &["mcp", "courier", "tools", "session", "queue", "mail", "journal", "codex", "config", "home", "ids"]),
     ("demo", &["codex", "demo::model"]),

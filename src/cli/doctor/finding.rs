@@ -1,7 +1,4 @@
 //! What a check has found: what, why it matters, what mends it.
-
-use std::path::PathBuf;
-
 use serde::Serialize;
 
 use crate::ids::Team;
@@ -57,7 +54,8 @@ impl Check {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fix {
     /// These directories become the user's alone.
-    Private(Vec<PathBuf>),
+    #[cfg(unix)]
+    Private(Vec<std::path::PathBuf>),
     /// What dead servers left is ended and removed.
     Runs,
     /// Agents that nobody runs are taken out of the roster of their team.

@@ -1,5 +1,6 @@
 //! What `--fix` does.
 
+#[cfg(unix)]
 use std::path::PathBuf;
 
 use super::finding::{Finding, Fix, Mending};
@@ -21,6 +22,7 @@ pub(super) fn mend(findings: &mut [Finding], home: &Home) {
 
 fn apply(fix: &Fix, home: &Home) -> Result<(), String> {
     match fix {
+        #[cfg(unix)]
         Fix::Private(directories) => make_private(directories),
         Fix::Runs => {
             run_dir::sweep(home);
@@ -39,10 +41,4 @@ fn make_private(directories: &[PathBuf]) -> Result<(), String> {
     directories.iter().try_for_each(|path| {
         std::fs::set_permissions(path, private()).map_err(|error| format!("{}: {error}", path.display()))
     })
-}
-
-/// Modes are not of this system.
-#[cfg(not(unix))]
-fn make_private(_: &[PathBuf]) -> Result<(), String> {
-    Ok(())
 }
