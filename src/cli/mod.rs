@@ -28,6 +28,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// What the program is called.
 pub const NAME: &str = "atm-agent-mcp";
@@ -78,6 +79,18 @@ pub fn command() -> clap::Command {
         .after_long_help(examples.unwrap_or_default())
         .subcommand_required(true)
         .subcommands(shown)
+}
+
+/// What completes the command line in a shell.
+pub fn completions(shell: Shell) -> String {
+    // Its script for bash calls a program with hyphens now this, now that (clap_complete 4.6.11), and completes nothing below
+    // the subcommands.
+    let name = if shell == Shell::Bash { NAME.replace('-', "_") } else { NAME.to_owned() };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), &name, &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    // Each function has a longer name; this is the program's.
+    if shell == Shell::Bash { script.replace(&format!(" {name}\n"), &format!(" {NAME}\n")) } else { script }
 }
 
 /// Runs the program.

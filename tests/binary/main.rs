@@ -5,6 +5,8 @@ mod agents;
 #[cfg(unix)]
 mod attach;
 #[cfg(unix)]
+mod completions;
+#[cfg(unix)]
 mod doctor;
 mod ends;
 mod flags;

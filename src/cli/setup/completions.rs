@@ -4,15 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap_complete::Shell;
 
+use super::super::NAME;
 use super::super::shell::quoted;
-use super::super::{NAME, command};
-
-/// What completes our command line in a shell.
-pub(super) fn script(shell: Shell) -> String {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), NAME, &mut script);
-    String::from_utf8_lossy(&script).into_owned()
-}
 
 /// The user's directories, as shells know them.
 pub(super) struct Dirs {
@@ -63,15 +56,6 @@ pub(super) fn advice(shell: Shell, file: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::ValueEnum;
-
-    #[test]
-    fn every_shell_has_a_script_that_knows_the_subcommands() {
-        for shell in Shell::value_variants() {
-            let script = script(*shell);
-            assert!(script.contains("sessions") && script.contains("all-teams"), "{shell}");
-        }
-    }
 
     #[test]
     fn completions_go_where_the_shell_looks() {

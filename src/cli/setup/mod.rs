@@ -129,7 +129,7 @@ fn plan(args: &Args, cwd: &Path, claude: &Claude, memory: &Memory) -> Result<Pla
     if let Some(shell) = args.completions {
         let shell = shell.or_else(Shell::from_env).ok_or(SetupFailure::NoShell)?;
         let file = Dirs::find().ok_or(CliError::NoHome)?.file(shell);
-        plan.write(What::Completions, &file, completions::script(shell), memory);
+        plan.write(What::Completions, &file, super::completions(shell), memory);
         plan.notes.extend(completions::advice(shell, &file));
     }
     if registration != Registration::None && which::which("codex").is_err() {

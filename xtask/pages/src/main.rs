@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::{env, fs, io};
 
 use atm_agent_mcp::cli;
-use clap_complete::Shell;
+use clap::Command;
+use clap_complete::{Generator, Shell};
+use clap_mangen::Man;
 
 /// The shells that have completions.
 const SHELLS: [Shell; 5] = [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell, Shell::Elvish];
@@ -28,12 +30,33 @@ fn main() -> ExitCode {
 fn write(dir: &Path) -> io::Result<()> {
     let (man, completions) = (dir.join("man"), dir.join("completions"));
     fs::create_dir_all(&man)?;
-    clap_mangen::generate_to(cli::command(), &man)?;
+    let mut command = cli::command().disable_help_subcommand(true);
+    command.build();
+    write_pages(&man, command)?;
     fs::create_dir_all(&completions)?;
     for shell in SHELLS {
-        clap_complete::generate_to(shell, &mut cli::command(), cli::NAME, &completions)?;
+        fs::write(completions.join(shell.file_name(cli::NAME)), cli::completions(shell))?;
     }
     Ok(())
+}
+
+fn write_pages(dir: &Path, command: Command) -> io::Result<()> {
+    for below in command.get_subcommands() {
+        write_pages(dir, below.clone())?;
+    }
+    let page = Man::new(command);
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    fs::write(dir.join(page.get_filename()), with_examples(&String::from_utf8_lossy(&text)))
+}
+
+/// What stands behind a command's help are its examples, to be shown line by line as they are.
+fn with_examples(page: &str) -> String {
+    let Some((before, behind)) = page.split_once(".SH EXTRA\nExamples:\n") else { return page.to_owned() };
+    let (examples, rest) =
+        behind.split_once("\n.SH ").map_or((behind, None), |(examples, rest)| (examples, Some(rest)));
+    let rest = rest.map(|rest| format!("\n.SH {rest}")).unwrap_or_default();
+    format!("{before}.SH EXAMPLES\n.nf\n{examples}\n.fi{rest}")
 }
 
 #[cfg(test)]
@@ -65,5 +88,6 @@ mod tests {
         }
         let page = fs::read_to_string(dir.path().join("man/atm-agent-mcp-sessions.1")).unwrap();
         assert!(page.starts_with(".ie") && page.contains("all\\-teams"), "{page}");
+        assert!(page.contains(".SH EXAMPLES\n.nf\n  atm\\-agent\\-mcp sessions"), "{page}");
     }
 }
