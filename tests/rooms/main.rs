@@ -5,6 +5,7 @@ mod documents;
 mod events;
 mod joined;
 mod mail;
+mod package;
 mod queue;
 mod reference;
 mod stage;

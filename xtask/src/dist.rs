@@ -1,4 +1,4 @@
-//! What a packager takes: the program, its man pages and completions, and the licences, in one directory.
+//! What a packager takes: the program, its man pages and completions, the documents and the licences, in one directory.
 
 use std::fs;
 use std::path::Path;
@@ -10,6 +10,9 @@ use crate::{Error, Outcome};
 
 const PROGRAM: &str = "atm-agent-mcp";
 const TEXTS: [&str; 4] = ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "CHANGELOG.md"];
+
+/// The stripped program is kept smaller.
+const MOST: u64 = 15_000_000;
 
 /// Fills `target/dist` anew.
 pub(crate) fn dist(workspace: &Workspace) -> Outcome {
@@ -25,14 +28,31 @@ pub(crate) fn dist(workspace: &Workspace) -> Outcome {
     }
     let program = workspace.built("release", PROGRAM);
     copy(&program, &dir)?;
+    let size = fs::metadata(&program).map_err(|why| at(&program, &why))?.len();
+    if size > MOST {
+        return Err(format!("{} has {size} bytes, and is to have {MOST} at most", program.display()));
+    }
+    copy_all(&workspace.file("docs"), &dir.join("docs"))?;
     for text in TEXTS {
         copy(&workspace.file(text), &dir)?;
     }
     let pages = run(workspace.cargo().args(["run", "--quiet", "--locked", "--package", "pages", "--"]).arg(&dir))?;
     if pages == ExitCode::SUCCESS {
-        eprintln!("{}", dir.display());
+        eprintln!("{} (the program has {:.1} MB)", dir.display(), size as f64 / 1e6);
     }
     Ok(pages)
+}
+
+fn copy_all(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::create_dir(to).map_err(|why| at(to, &why))?;
+    for entry in fs::read_dir(from).map_err(|why| at(from, &why))? {
+        let path = entry.map_err(|why| at(from, &why))?.path();
+        match path.is_dir() {
+            true => copy_all(&path, &to.join(path.file_name().unwrap_or_default()))?,
+            false => copy(&path, to)?,
+        }
+    }
+    Ok(())
 }
 
 fn copy(file: &Path, dir: &Path) -> Result<(), Error> {
