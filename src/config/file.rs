@@ -199,7 +199,7 @@ mod tests {
     /// The warnings about a file, without the directory.
     fn warnings(content: &str) -> Vec<String> {
         let place = Place::new().file(NAME, content);
-        let dir = format!("{}/", place.path("repo").display());
+        let dir = place.path("repo").join("").display().to_string();
         place.load(&[]).unwrap().warnings.iter().map(|warning| warning.to_string().replace(&dir, "")).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Parser;
 
@@ -48,8 +48,9 @@ impl Place {
         self
     }
 
+    /// With the separators of the system.
     pub(super) fn path(&self, path: &str) -> PathBuf {
-        self.dir.path().join(Path::new(path))
+        self.dir.path().join(path).components().collect()
     }
 
     /// Loads the settings in the repository.

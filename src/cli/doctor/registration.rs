@@ -59,7 +59,7 @@ mod tests {
     fn found(settings: &Value, project: Option<&Value>) -> Vec<(Level, String)> {
         let root = tempfile::tempdir().unwrap();
         let (claude, shared) = (root.path().join(".claude.json"), root.path().join(".mcp.json"));
-        std::fs::write(&claude, settings.to_string().replace("CWD", &root.path().display().to_string())).unwrap();
+        std::fs::write(&claude, settings.to_string().replace("\"CWD\"", &json!(root.path()).to_string())).unwrap();
         if let Some(project) = project {
             std::fs::write(&shared, project.to_string()).unwrap();
         }
