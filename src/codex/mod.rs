@@ -11,6 +11,7 @@ pub mod client;
 mod environment;
 pub mod event;
 mod form;
+pub mod group;
 pub mod guest;
 mod item;
 mod launch;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::finding::{Check, Finding};
+use crate::codex::group;
 use crate::codex::program::{self, OLDEST, UI_LEAVES_TOOLS, Version};
 use crate::codex::{Environment, StartError};
 
@@ -143,7 +144,7 @@ async fn says_within(
         command.env_remove(name);
     }
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let output = tokio::time::timeout(patience, command.output()).await;
+    let output = tokio::time::timeout(patience, group::output(command)).await;
     let output = output.map_err(|_| format!("it does not end within {} s", patience.as_secs()))?;
     let output = output.map_err(|error| error.to_string())?;
     if !output.status.success() {
