@@ -213,6 +213,7 @@ async fn open(program: &Path, run: &RunDir, until: Instant, launch: &Launch) -> 
         how = process.ended() => {
             if process.last_words().mention("--listen") {
                 say_once("this Codex does not listen on a socket: it is spoken to over its pipes, and nobody can attach");
+                process.end().await;
                 return open_pipes(program, run, launch);
             }
             return Err(StartError::Died { program: program.to_owned(), how });

@@ -159,7 +159,7 @@ done
 /// Starts a shell that waits for the end of a pipe that only we hold, and then ends the child and what that has started.
 ///
 /// A listening app-server does not notice that we are gone, and after SIGKILL we can do nothing ourselves. The shell
-/// is in a group of its own, so that what is sent to ours does not reach it. It outlives its owner, if that does not end it.
+/// is in a group of its own, so that what is sent to ours does not reach it. Who drops a child without ending it leaves that to it.
 #[cfg(unix)]
 fn tether(run: &str) -> io::Result<tokio::process::Child> {
     Command::new("/bin/sh")

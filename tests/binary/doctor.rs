@@ -13,7 +13,6 @@ use atm_agent_mcp::queue::Text;
 use serde_json::{Value, json};
 
 use crate::queue_cli::{Pair, Said, said};
-use crate::server::within;
 use crate::stage::{PROGRAM, Stage};
 
 /// A Codex that plays the trial as a real one does.
@@ -208,19 +207,6 @@ async fn a_file_in_the_place_of_our_directory_is_an_error_that_fix_leaves_alone(
     let finding = trouble(&found, "directories");
     assert_eq!((code, word(finding, "level")), (Some(2), "error"));
     assert_eq!(fs::read(&own).unwrap(), b"not ours");
-}
-
-#[tokio::test]
-async fn whoever_interrupts_it_waits_no_longer_and_leaves_no_codex() {
-    let stage = stage(json!({"start": "silent"})).await;
-    let mut doctor = stage.program(&["doctor"]).stdout(Stdio::null()).spawn().unwrap();
-    let codexes = [stage.codex().await, stage.codex().await];
-    let pid = doctor.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(within("its end", doctor.wait()).await.unwrap().code(), Some(130));
-    for codex in codexes {
-        codex.gone().await;
-    }
 }
 
 /// What a server leaves that was killed: its directory, and a Codex.

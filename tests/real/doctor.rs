@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use atm_agent_mcp::demo::model::{Reply, spoken};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 
 use crate::stage::{Scene, Stage};
 use crate::terminal::Terminal;
@@ -15,6 +16,7 @@ on_each_codex! {
     who_has_no_login_is_told_by_codex_and_not_by_its_files,
     the_real_model_is_asked_for_one_word_in_a_thread_that_is_not_kept,
     a_model_that_fails_is_told_in_its_own_words,
+    whoever_interrupts_it_leaves_none_of_the_servers_that_codex_has_started,
     in_a_terminal_it_shows_what_it_waits_for_and_then_the_report_in_colours,
 }
 
@@ -147,6 +149,27 @@ async fn a_model_that_fails_is_told_in_its_own_words(stage: Stage) {
     let (code, found) = found(&scene, &["--live"]).await;
     let live = of(&found, "live");
     assert!(code == Some(2) && live[0].0 == "error" && live[0].1.contains("no such account"), "{live:?}");
+}
+
+/// It reads nothing, so it would outlive a Codex that is killed.
+async fn whoever_interrupts_it_leaves_none_of_the_servers_that_codex_has_started(stage: Stage) {
+    let scene = stage.plain().await;
+    let fifo = scene.home().join("held");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut held = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&fifo).unwrap();
+    let args = format!("[\"-c\", \"exec 3> '{}'; echo ready >&3; exec sleep 1000\"]", fifo.display());
+    configured(
+        &scene,
+        &format!("\n[mcp_servers.held]\ncommand = \"/bin/sh\"\nargs = {args}\nstartup_timeout_sec = 60\n"),
+    );
+    let mut doctor = scene.program(&["doctor"]).stdout(Stdio::null()).spawn().unwrap();
+    let mut said = [0; 6];
+    held.read_exact(&mut said).await.unwrap();
+    let pid = doctor.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(doctor.wait().await.unwrap().code(), Some(130));
+    assert_eq!(scene.codexes(), [""; 0]);
+    assert_eq!(held.read(&mut said).await.unwrap(), 0, "the server of Codex's is gone");
 }
 
 async fn in_a_terminal_it_shows_what_it_waits_for_and_then_the_report_in_colours(stage: Stage) {

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 use super::finding::{Check, Finding};
 use super::programs;
 use super::progress::Progress;
@@ -48,8 +50,22 @@ pub(super) struct Subject<'a> {
     pub(super) progress: &'a Progress,
 }
 
-/// Starts it, and asks it.
-pub(super) async fn look(subject: Subject<'_>) -> Vec<Finding> {
+/// A Codex that is looked at, in a directory apart: a start in the user's own home would clear up what dead servers left there,
+/// and that is for --fix.
+pub(super) struct Running {
+    probe: Probe,
+    _apart: TempDir,
+}
+
+impl Running {
+    /// Ends it.
+    pub(super) async fn end(self) {
+        self.probe.end().await;
+    }
+}
+
+/// Starts it, and asks it; whoever gives up in the middle finds it in `running`, and ends it.
+pub(super) async fn look(subject: Subject<'_>, running: &mut Option<Running>) -> Vec<Finding> {
     let apart = match tempfile::Builder::new().prefix("atm-doctor-").tempdir() {
         Ok(apart) => apart,
         Err(error) => {
@@ -59,7 +75,6 @@ pub(super) async fn look(subject: Subject<'_>) -> Vec<Finding> {
             ];
         }
     };
-    // A start in the user's own home would clear up what dead servers left there; that is for --fix.
     let launch = Launch {
         program: Some(subject.program.to_owned()),
         environment: subject.environment.clone(),
@@ -68,17 +83,16 @@ pub(super) async fn look(subject: Subject<'_>) -> Vec<Finding> {
         pieces: false,
     };
     let since = Instant::now();
-    match Probe::start(&launch).await {
-        Ok(mut probe) => {
-            let mut found = vec![started(&probe, since.elapsed())];
-            if let Err(error) = ask(&mut probe, &subject, &mut found).await {
-                found.push(unanswered(&error));
-            }
-            probe.end().await;
-            found
-        }
-        Err(error) => vec![not_started(&error)],
+    let probe = match Probe::start(&launch).await {
+        Ok(probe) => probe,
+        Err(error) => return vec![not_started(&error)],
+    };
+    let mut found = vec![started(&probe, since.elapsed())];
+    let Running { probe, .. } = running.insert(Running { probe, _apart: apart });
+    if let Err(error) = ask(probe, &subject, &mut found).await {
+        found.push(unanswered(&error));
     }
+    found
 }
 
 async fn ask(probe: &mut Probe, subject: &Subject<'_>, found: &mut Vec<Finding>) -> Result<(), CodexError> {

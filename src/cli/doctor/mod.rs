@@ -15,6 +15,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::ending::unless_asked;
 use super::error::CliError;
 use super::output;
 use crate::cli::claude_config::Files;
@@ -22,18 +23,17 @@ use crate::codex::Environment;
 use crate::config::{self, ConfigError, Loaded, ServeFlags, Sources};
 use crate::home::Home;
 use crate::ids::Team;
+use codex::Running;
 use finding::{Check, Finding};
 use progress::Progress;
 use report::{Colour, Report};
-
-/// The exit code of who was interrupted, as shells have it.
-const INTERRUPTED: u8 = 130;
 
 /// Say what is installed, what works, and what to do about the rest
 ///
 /// Codex is started and asked (no token is read); one thread that is kept nowhere is opened to
 /// see how long its MCP servers take; a temporary server plays a turn with a scripted model.
-/// Exit code: 0 all is well, 1 something is to be looked at, 2 agents cannot work.
+/// Exit code: 0 all is well, 1 something is to be looked at, 2 agents cannot work, or it could not be
+/// found out; 130, 143 or 129 it was ended by Ctrl-C, SIGTERM or SIGHUP.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   atm-agent-mcp doctor              # look at everything; nothing is changed
@@ -63,29 +63,34 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, CliError> {
     let cwd = std::env::current_dir().map_err(CliError::NoDirectory)?;
     let (loaded, mut findings) = settings(&home, &cwd, args.config);
     let progress = Progress::start();
-    tokio::select! {
-        found = look(&loaded, &home, &cwd, args.live, &progress) => findings.extend(found),
-        // What was started ends with those who wait for it.
-        _ = tokio::signal::ctrl_c() => {
-            progress.end();
-            return Ok(ExitCode::from(INTERRUPTED));
-        }
-    }
-    if args.fix {
-        let (apart, mut open) = (home.clone(), findings);
-        let mended = tokio::task::spawn_blocking(move || {
-            mend::mend(&mut open, &apart);
-            open
-        });
-        findings = progress.during("mending", mended).await.map_err(|error| CliError::Runtime(error.into()))?;
+    // It outlives the look at it: what it has started for its user ends in good order with it alone.
+    let mut running = None;
+    let looked = unless_asked(async {
+        findings.extend(look(&loaded, &home, &cwd, args.live, &progress, &mut running).await);
+        if args.fix { progress.during("mending", mended(findings, home.clone())).await } else { Ok(findings) }
+    });
+    let looked = looked.await;
+    if let Some(running) = running {
+        running.end().await;
     }
     progress.end();
-    let report = Report::new(findings);
+    let report = match looked {
+        Ok(findings) => Report::new(findings?),
+        Err(asked) => return Ok(asked),
+    };
     match args.json {
         true => output::json(&report.json())?,
         false => output::text(&report.text(colour()))?,
     }
     Ok(ExitCode::from(report.code()))
+}
+
+async fn mended(mut findings: Vec<Finding>, home: Home) -> Result<Vec<Finding>, CliError> {
+    let mended = tokio::task::spawn_blocking(move || {
+        mend::mend(&mut findings, &home);
+        findings
+    });
+    mended.await.map_err(|error| CliError::Runtime(error.into()))
 }
 
 fn colour() -> Colour {
@@ -124,7 +129,14 @@ fn without_files(env: &dyn Fn(&str) -> Option<String>) -> Loaded {
 }
 
 /// Everything that is looked at; what does not depend on another is looked at beside it.
-async fn look(loaded: &Loaded, home: &Home, cwd: &Path, live: bool, progress: &Progress) -> Vec<Finding> {
+async fn look(
+    loaded: &Loaded,
+    home: &Home,
+    cwd: &Path,
+    live: bool,
+    progress: &Progress,
+    running: &mut Option<Running>,
+) -> Vec<Finding> {
     let settings = &loaded.settings;
     let environment = Environment::without(settings.env_remove.clone());
     let files = on_the_disk(home.clone(), cwd.to_owned(), settings.team.clone());
@@ -135,7 +147,7 @@ async fn look(loaded: &Loaded, home: &Home, cwd: &Path, live: bool, progress: &P
         let name = settings.codex_bin.as_deref().unwrap_or(Path::new("codex"));
         let subject = codex::Subject { program: &program, name, environment: &environment, cwd: &cwd, live, progress };
         let (asked, played) = tokio::join!(
-            progress.during("Codex", codex::look(subject)),
+            progress.during("Codex", codex::look(subject, running)),
             progress.during("a trial turn", trial::play(&program)),
         );
         findings.extend(asked.into_iter().chain(played));
