@@ -46,6 +46,10 @@ async fn found(stage: &Stage, args: &[&str], env: &[(&str, &str)]) -> (Option<i3
     let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
     assert_eq!(report["exit_code"].as_i64().map(|code| code as i32), said.code, "{report}");
     assert_eq!(said.stderr, "", "no progress where there is no terminal");
+    for finding in report["findings"].as_array().unwrap() {
+        let has = |field: &str| !word(finding, field).is_empty();
+        assert!(has("what") && (word(finding, "level") == "ok" || has("why") && has("mend")), "{finding}");
+    }
     (said.code, report["findings"].as_array().unwrap().clone())
 }
 
@@ -106,7 +110,18 @@ async fn a_codex_that_does_not_start_is_an_error_with_its_last_words() {
     assert_eq!(code, Some(2));
     assert!(word(finding, "what").contains("config.toml:7: what is this?"), "{finding}");
     assert_eq!(word(finding, "mend"), "codex app-server --help");
+    for check in ["login", "mcp_servers"] {
+        assert_eq!(word(trouble(&found, check), "what"), "not known: Codex could not be asked", "{found:?}");
+    }
     assert!(word(trouble(&found, "trial"), "what").contains("config.toml:7: what is this?"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_directory_for_codex_that_is_not_there_is_named_with_the_command_that_makes_it() {
+    let stage = stage(json!({"start": {"exit": 1}})).await;
+    let (code, found) = found(&stage, &[], &[("CODEX_HOME", "/nowhere/codex")]).await;
+    assert_eq!(code, Some(2));
+    assert_eq!(word(trouble(&found, "codex"), "mend"), "mkdir -p /nowhere/codex, or unset CODEX_HOME");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use crate::terminal::Terminal;
 
 on_each_codex! {
     a_codex_that_is_well_is_found_so_and_keeps_nothing_of_it,
+    a_configuration_that_codex_refuses_is_named_with_file_and_line,
     servers_that_slow_each_thread_are_named_and_the_others_are_not,
     who_has_no_login_is_told_by_codex_and_not_by_its_files,
     the_real_model_is_asked_for_one_word_in_a_thread_that_is_not_kept,
@@ -79,6 +80,27 @@ async fn a_codex_that_is_well_is_found_so_and_keeps_nothing_of_it(stage: Stage) 
     assert_eq!(scene.model().requests().len(), 0, "the user's own model was not asked");
     assert_eq!(kept(&scene), [""; 0].map(std::path::PathBuf::from));
     assert!(!scene.home().join(".config").exists());
+}
+
+async fn a_configuration_that_codex_refuses_is_named_with_file_and_line(stage: Stage) {
+    let scene = stage.plain().await;
+    registered(&scene);
+    let path = scene.codex_home().join("config.toml");
+    let well = fs::read_to_string(&path).unwrap();
+    for (broken, why) in [("notify = [1,\n", "in array"), ("sandbox_mode = \"nope\"\n", "unknown variant `nope`")]
+    {
+        fs::write(&path, format!("{broken}{well}")).unwrap();
+        let (code, found) = found(&scene, &[]).await;
+        let errors: Vec<&Value> = found.iter().filter(|finding| finding["level"] == "error").collect();
+        assert_eq!((code, errors.len()), (Some(2), 1), "{found:#?}");
+        let what = errors[0]["what"].as_str().unwrap();
+        assert!(what.starts_with("Codex cannot read its configuration: ") && what.contains(why), "{what}");
+        let mend = errors[0]["mend"].as_str().unwrap();
+        assert!(mend.starts_with("mend line ") && mend.ends_with(&path.display().to_string()), "{mend}");
+        for check in ["login", "mcp_servers"] {
+            assert_eq!(of(&found, check), [("warning", "not known: Codex could not be asked")]);
+        }
+    }
 }
 
 async fn servers_that_slow_each_thread_are_named_and_the_others_are_not(stage: Stage) {

@@ -1,6 +1,7 @@
 //! `doctor`: what is installed, what works, and what to do about the rest.
 
 mod codex;
+mod configuration;
 mod directories;
 mod finding;
 mod leftovers;
@@ -174,6 +175,9 @@ async fn on_the_disk(home: Home, cwd: PathBuf, team: Team) -> Vec<Finding> {
     });
     match looked.await {
         Ok(found) => found,
-        Err(error) => vec![Check::Directories.error(format!("the files could not be looked at: {error}"))],
+        Err(error) => {
+            let finding = Check::Directories.error(format!("the files could not be looked at: {error}"));
+            vec![finding.because("nothing is known of them").mend("atm-agent-mcp doctor, once more")]
+        }
     }
 }
