@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
             Command::Queue(args) => runtime.block_on(queue::run(args)),
             Command::Config(args) => config::run(&args),
             Command::Demo(args) => return with_code(runtime, demo::run(args)),
-            Command::Doctor(args) => return with_code(runtime, doctor::run(args)),
+            Command::Doctor(args) => return with_code(runtime, async { Ok(doctor::run(args).await) }),
             Command::AgentTools(args) => runtime.block_on(agent_tools::run(args)),
         };
         // A thread that waits for stdin waits for ever.

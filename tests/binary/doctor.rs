@@ -184,6 +184,52 @@ async fn settings_that_no_server_starts_with_are_an_error_and_the_rest_is_looked
 }
 
 #[tokio::test]
+async fn a_settings_file_that_is_no_toml_is_to_be_mended_at_its_line_or_moved_away_whatever_is_asked() {
+    let stage = stage(well()).await;
+    let file = stage.project().join(".atm.toml");
+    fs::write(&file, "[plugins.atm-agent-mcp]\nteam = [\n").unwrap();
+    let (_, found) = found(&stage, &[], &[]).await;
+    let mend = word(trouble(&found, "settings"), "mend");
+    let path = file.display();
+    assert!(
+        mend.starts_with("mend line ") && mend.ends_with(&format!("; or move the file away: mv {path} {path}.broken"))
+    );
+    for command in ["config", "sessions"] {
+        let mut command = stage.program(&[command]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let said = said(command, b"").await;
+        assert!(said.code == Some(2) && said.stderr.contains(&format!("Hint: {mend}\n")), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn in_a_directory_that_is_gone_it_reports_that_as_an_error() {
+    let stage = stage(well()).await;
+    let gone = stage.project().join("gone");
+    fs::create_dir(&gone).unwrap();
+    let mut doctor = stage.shell("rmdir \"$PWD\"; exec atm-agent-mcp doctor --json");
+    doctor.current_dir(&gone).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let said = said(doctor, b"").await;
+    let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+    assert_eq!((said.code, &report["exit_code"]), (Some(2), &json!(2)));
+    let finding = &report["findings"][0];
+    assert!(word(finding, "what").starts_with("the current directory cannot be read"), "{report}");
+    assert_eq!(word(finding, "mend"), "go to a directory that is there");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_report_that_cannot_be_written_is_no_all_clear() {
+    let stage = stage(well()).await;
+    let mut doctor = stage.program(&["doctor", "--json"]);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let doctor = doctor.stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let output = doctor.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("Error: the output cannot be written"), "{output:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_runs_what_codex_has_no_more_is_named_with_the_command_that_replaces_it() {
     let stage = stage(well()).await;
     let old =

@@ -87,8 +87,7 @@ async fn a_configuration_that_codex_refuses_is_named_with_file_and_line(stage: S
     registered(&scene);
     let path = scene.codex_home().join("config.toml");
     let well = fs::read_to_string(&path).unwrap();
-    for (broken, why) in [("notify = [1,\n", "in array"), ("sandbox_mode = \"nope\"\n", "unknown variant `nope`")]
-    {
+    for (broken, why) in [("notify = [1,\n", "in array"), ("sandbox_mode = \"nope\"\n", "unknown variant `nope`")] {
         fs::write(&path, format!("{broken}{well}")).unwrap();
         let (code, found) = found(&scene, &[]).await;
         let errors: Vec<&Value> = found.iter().filter(|finding| finding["level"] == "error").collect();

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::ending::unless_asked;
-use super::error::CliError;
+use super::error::{CliError, of_config};
 use super::output;
 use crate::cli::claude_config::Files;
 use crate::codex::Environment;
@@ -59,9 +59,35 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: Args) -> Result<ExitCode, CliError> {
-    let home = Home::find().ok_or(CliError::NoHome)?;
-    let cwd = std::env::current_dir().map_err(CliError::NoDirectory)?;
+/// Why there is no report.
+enum Unreported {
+    /// Somebody wanted it to end; the exit code says so.
+    Asked(ExitCode),
+    Failed(CliError),
+}
+
+pub(super) async fn run(args: Args) -> ExitCode {
+    let is_json = args.json;
+    let told = match looked(args).await {
+        Ok(report) => tell(&report, is_json).map(|()| report.code()),
+        Err(Unreported::Asked(code)) => return code,
+        Err(Unreported::Failed(error)) => Err(error),
+    };
+    ExitCode::from(told.unwrap_or_else(|error| {
+        error.report();
+        report::AGENTS_CANNOT_WORK
+    }))
+}
+
+fn tell(report: &Report, is_json: bool) -> Result<(), CliError> {
+    if is_json { output::json(&report.json()) } else { output::text(&report.text(colour())) }
+}
+
+async fn looked(args: Args) -> Result<Report, Unreported> {
+    let (home, cwd) = match place() {
+        Ok(place) => place,
+        Err(nowhere) => return Ok(Report::new(vec![nowhere])),
+    };
     let (loaded, mut findings) = settings(&home, &cwd, args.config);
     let progress = Progress::start();
     // It outlives the look at it: what it has started for its user ends in good order with it alone.
@@ -75,15 +101,21 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, CliError> {
         running.end().await;
     }
     progress.end();
-    let report = match looked {
-        Ok(findings) => Report::new(findings?),
-        Err(asked) => return Ok(asked),
-    };
-    match args.json {
-        true => output::json(&report.json())?,
-        false => output::text(&report.text(colour()))?,
+    match looked {
+        Ok(findings) => findings.map(Report::new).map_err(Unreported::Failed),
+        Err(asked) => Err(Unreported::Asked(asked)),
     }
-    Ok(ExitCode::from(report.code()))
+}
+
+/// The home and the directory; without them nothing can be looked at.
+fn place() -> Result<(Home, PathBuf), Finding> {
+    let nowhere = |error: CliError, why: &str| {
+        let finding = Check::Directories.error(error.to_string()).because(format!("{why}; nothing else was looked at"));
+        finding.mend(error.hint().unwrap_or_default())
+    };
+    let home = Home::find().ok_or_else(|| nowhere(CliError::NoHome, "agents are kept there"))?;
+    let cwd = std::env::current_dir();
+    Ok((home, cwd.map_err(|error| nowhere(CliError::NoDirectory(error), "agents work where they are started"))?))
 }
 
 async fn mended(mut findings: Vec<Finding>, home: Home) -> Result<Vec<Finding>, CliError> {
@@ -119,7 +151,7 @@ fn settings(home: &Home, cwd: &Path, file: Option<PathBuf>) -> (Loaded, Vec<Find
 
 fn unreadable(error: &ConfigError) -> Finding {
     let finding = Check::Settings.error(error.to_string()).because("no server starts with such settings");
-    finding.mend("mend the file or the variable that is named; atm-agent-mcp config shows what holds")
+    finding.mend(of_config(error))
 }
 
 /// What holds without files; if the variables are what is wrong, without these too.

@@ -10,6 +10,9 @@ use crate::plain::on_one_line;
 /// The version of the JSON.
 const VERSION: u32 = 1;
 
+/// The exit code of an error, and of who could not look.
+pub(super) const AGENTS_CANNOT_WORK: u8 = 2;
+
 /// Everything that was found, in the order of the checks.
 #[derive(Debug)]
 pub(super) struct Report {
@@ -63,7 +66,7 @@ impl Report {
         match self.level() {
             Level::Ok | Level::Note => 0,
             Level::Warning => 1,
-            Level::Error => 2,
+            Level::Error => AGENTS_CANNOT_WORK,
         }
     }
 
