@@ -13,6 +13,7 @@ use crate::terminal::Terminal;
 on_each_codex! {
     a_codex_that_is_well_is_found_so_and_keeps_nothing_of_it,
     a_configuration_that_codex_refuses_is_named_with_file_and_line,
+    who_only_looks_lets_codex_ask_nobody_for_its_plugins,
     servers_that_slow_each_thread_are_named_and_the_others_are_not,
     who_has_no_login_is_told_by_codex_and_not_by_its_files,
     the_real_model_is_asked_for_one_word_in_a_thread_that_is_not_kept,
@@ -100,6 +101,18 @@ async fn a_configuration_that_codex_refuses_is_named_with_file_and_line(stage: S
             assert_eq!(of(&found, check), [("warning", "not known: Codex could not be asked")]);
         }
     }
+}
+
+async fn who_only_looks_lets_codex_ask_nobody_for_its_plugins(stage: Stage) {
+    let scene = stage.plain().await;
+    let path = scene.codex_home().join("config.toml");
+    let well = fs::read_to_string(&path).unwrap();
+    fs::write(&path, well.replace("[features]\nplugins = false\n", "")).unwrap();
+    registered(&scene);
+    let (code, found) = found(&scene, &[]).await;
+    assert_eq!(code, Some(0), "{found:#?}");
+    // It takes this lock before it asks (0.144.6 and 0.169.0).
+    assert!(!scene.codex_home().join(".tmp").join("plugins.sync.lock").exists());
 }
 
 async fn servers_that_slow_each_thread_are_named_and_the_others_are_not(stage: Stage) {

@@ -26,6 +26,8 @@ const LIVE_LIMIT: Duration = Duration::from_secs(90);
 /// What it is asked.
 const QUESTION: &str = "Answer with one word, and use no tool: pong";
 const UPDATE: &str = "npm install -g @openai/codex@latest";
+/// Its plugins bring nothing that is looked at here, and it would ask for their list on the network (0.144.6 and 0.169.0).
+const LOOKS_ONLY: [&str; 1] = ["features.plugins=false"];
 /// How much of what others say is shown, in characters.
 const SAID_MAX: usize = 300;
 
@@ -83,6 +85,7 @@ pub(super) async fn look(subject: Subject<'_>, running: &mut Option<Running>) ->
         home: Home::at(apart.path()),
         deadline: START_DEADLINE,
         pieces: false,
+        overrides: &LOOKS_ONLY,
     };
     let since = Instant::now();
     let probe = match Probe::start(&launch).await {

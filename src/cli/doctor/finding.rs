@@ -34,6 +34,21 @@ pub(super) enum Check {
 }
 
 impl Check {
+    /// All of them.
+    #[cfg(test)]
+    pub(super) const ALL: [Check; 10] = [
+        Check::Programs,
+        Check::Settings,
+        Check::Codex,
+        Check::Login,
+        Check::McpServers,
+        Check::Directories,
+        Check::Leftovers,
+        Check::Registration,
+        Check::Trial,
+        Check::Live,
+    ];
+
     pub(super) fn title(self) -> &'static str {
         match self {
             Check::Programs => "Programs",

@@ -37,7 +37,7 @@ use report::{Colour, Report};
 /// found out; 130, 143 or 129 it was ended by Ctrl-C, SIGTERM or SIGHUP.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
-  atm-agent-mcp doctor              # look at everything; nothing is changed
+  atm-agent-mcp doctor              # look at everything; nothing is mended
   atm-agent-mcp doctor --fix        # clear up after dead servers, make our directories private
   atm-agent-mcp doctor --live       # also ask the real model for one word
   atm-agent-mcp doctor --json       # for programs")]

@@ -259,4 +259,19 @@ What servers left
         });
         assert_eq!(*last, expected);
     }
+
+    #[test]
+    fn the_guide_describes_every_check_and_every_field_of_the_json() {
+        let guide = include_str!("../../../docs/guides/trouble.md");
+        let mut report = report();
+        report.findings[2].mending = Mending::Failed("no right to".into());
+        let told = report.json();
+        let json = serde_json::to_value(&told).unwrap();
+        let mut rows: Vec<String> = json.as_object().unwrap().keys().cloned().collect();
+        rows.extend(json["findings"][2].as_object().unwrap().keys().map(|field| format!("findings[].{field}")));
+        rows.extend(Check::ALL.map(|check| serde_json::to_value(check).unwrap().as_str().unwrap().to_owned()));
+        assert_eq!(rows.len(), 4 + 7 + Check::ALL.len());
+        let missing: Vec<&String> = rows.iter().filter(|row| !guide.contains(&format!("| `{row}` |"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }
