@@ -18,7 +18,7 @@
 //! top                                   session, queue, mail, journal, home, ids, plain, steps
 //! mcp                                   session, queue, tools, journal, ids, config, policy, plain
 //! serve                                 everything above
-//! demo                                  codex, demo::model
+//! demo                                  codex, home, demo::model
 //! cli                                   everything above
 //! ```
 

@@ -79,7 +79,8 @@ impl Serve {
         let program = settings.codex_bin.clone();
         let environment = Environment::without(settings.env_remove.clone());
         let pieces = settings.trust.events == Events::All;
-        let launch = Launch { program, environment, home: home.clone(), deadline: START_DEADLINE, pieces };
+        let launch =
+            Launch { program, environment, home: home.clone(), deadline: START_DEADLINE, pieces, overrides: &[] };
         let codex = Arc::new(Codex::new(launch));
         let dir = home.team(&settings.team);
         let agent_tools = agent_tools(&home, &settings, claude_session.as_deref());

@@ -127,7 +127,12 @@ async fn main() {
     let (to_peer, out) = mpsc::unbounded_channel();
     let (from_peer, mut incoming) = mpsc::unbounded_channel();
     let _open = from_peer.clone();
-    match args.as_slice() {
+    // What goes before its own configuration does not matter to it.
+    let carrier = match args.iter().position(|arg| arg == "-c") {
+        Some(at) => [&args[..at], &args[at + 2..]].concat(),
+        None => args.clone(),
+    };
+    match carrier.as_slice() {
         [server] if server == "app-server" => {
             tokio::spawn(carriers::over_pipes(from_peer, out));
         }

@@ -1,10 +1,17 @@
 //! `demo`: the play, on a terminal.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
+use super::ending::unless_asked;
 use crate::cli::error::CliError;
+use crate::demo::play::{PlayError, play};
 
 /// Play a demonstration: real Codex agents and a scripted model, no account, no network
+///
+/// Everything is in a temporary directory, which goes with the demonstration, however that ends. Exit code: 0 it has played to
+/// its end, or its reader has gone; 1 something failed; 130, 143 or 129 it was ended by Ctrl-C, SIGTERM or SIGHUP.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   atm-agent-mcp demo
@@ -15,6 +22,14 @@ pub(super) struct Args {
     codex_bin: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), CliError> {
-    crate::demo::play::play(args.codex_bin.as_deref(), &mut std::io::stdout()).await.map_err(CliError::Demo)
+pub(super) async fn run(args: Args) -> Result<ExitCode, CliError> {
+    let mut out = std::io::stdout();
+    match unless_asked(play(args.codex_bin.as_deref(), &mut out)).await {
+        Err(asked) => Ok(asked),
+        Ok(Ok(())) => Ok(ExitCode::SUCCESS),
+        // A reader that has gone away has read what it wanted.
+        Ok(Err(PlayError::Output(error))) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Ok(Err(PlayError::Output(error))) => Err(CliError::Output(error)),
+        Ok(Err(PlayError::Failed(why))) => Err(CliError::Demo(why)),
+    }
 }

@@ -2,16 +2,18 @@
 //! it, for every command, is here.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::attach::AttachFailure;
 use super::queue::QueueFailure;
 use super::setup::SetupFailure;
+use super::shell;
 use super::top::TopFailure;
 use crate::codex::guest::GuestError;
 use crate::codex::program::OLDEST;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Source};
 use crate::ids::AgentName;
 use crate::mail::MailError;
 use crate::plain::on_one_line;
@@ -164,13 +166,13 @@ impl CliError {
     }
 
     /// What to do about it.
-    fn hint(&self) -> Option<Cow<'static, str>> {
+    pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             CliError::Queue(failure) => of_queue(failure)?,
             CliError::Attach(failure) => return of_attach(failure),
             CliError::Top(failure) => of_top(failure)?,
             CliError::Setup(failure) => of_setup(failure)?,
-            CliError::Config(_) => "`atm-agent-mcp config` shows every value and where it comes from",
+            CliError::Config(error) => return Some(of_config(error)),
             CliError::Serve(ServeError::Resume(_)) => {
                 "start without --resume; agent_sessions lists who can be continued"
             }
@@ -210,6 +212,31 @@ impl CliError {
         }
         ExitCode::from(self.kind().exit_code())
     }
+}
+
+/// `config` fails like every other command as long as the settings cannot be read.
+pub(super) fn of_config(error: &ConfigError) -> Cow<'static, str> {
+    let away = |path: &Path| format!("move the file away: mv {0} {0}.broken", shell::path(path));
+    let hint = match error {
+        ConfigError::Unreadable { error, .. } if error.kind() == ErrorKind::NotFound => {
+            "give --config a file that is there, or leave it out"
+        }
+        ConfigError::Unreadable { path, .. } => {
+            return format!("see to its permissions, and that it is UTF-8; or {}", away(path)).into();
+        }
+        ConfigError::Toml { at: Source::File { path, line }, .. } => {
+            return format!("mend line {line} of {}; or {}", shell::path(path), away(path)).into();
+        }
+        ConfigError::Value { at: Source::File { path, line }, .. } => {
+            return format!("mend line {line} of {}, or take it out", shell::path(path)).into();
+        }
+        ConfigError::Value { at: Source::Environment(variable), .. } => {
+            return format!("set it to what is allowed, or take it out: unset {variable}").into();
+        }
+        ConfigError::Toml { .. } | ConfigError::Value { .. } => "set it to what is allowed",
+        ConfigError::NoFastModel => "or leave --fast out; `atm-agent-mcp config` shows what is set",
+    };
+    hint.into()
 }
 
 fn of_queue(failure: &QueueFailure) -> Option<&'static str> {

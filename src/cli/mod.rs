@@ -120,12 +120,8 @@ pub fn main() -> ExitCode {
             Command::Summary(args) => summary::run(args),
             Command::Queue(args) => runtime.block_on(queue::run(args)),
             Command::Config(args) => config::run(&args),
-            Command::Demo(args) => runtime.block_on(demo::run(args)),
-            Command::Doctor(args) => {
-                let code = runtime.block_on(doctor::run(args));
-                runtime.shutdown_background();
-                return code;
-            }
+            Command::Demo(args) => return with_code(runtime, demo::run(args)),
+            Command::Doctor(args) => return with_code(runtime, async { Ok(doctor::run(args).await) }),
             Command::AgentTools(args) => runtime.block_on(agent_tools::run(args)),
         };
         // A thread that waits for stdin waits for ever.
@@ -136,4 +132,14 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => error.report(),
     }
+}
+
+/// Runs a command whose exit code says more than that it is done.
+fn with_code(
+    runtime: tokio::runtime::Runtime,
+    command: impl Future<Output = Result<ExitCode, error::CliError>>,
+) -> Result<ExitCode, error::CliError> {
+    let code = runtime.block_on(command);
+    runtime.shutdown_background();
+    code
 }

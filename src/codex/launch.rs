@@ -206,13 +206,14 @@ async fn open(program: &Path, run: &RunDir, until: Instant, launch: &Launch) -> 
     let socket = run.socket();
     let mut listen = OsString::from("unix://");
     listen.push(&socket);
-    let args = ["app-server".into(), "--listen".into(), listen];
+    let args = ["--listen".into(), listen];
     let mut process = start(program, &args, launch, run, false)?;
     let connected = tokio::select! {
         connected = connect(&socket) => connected,
         how = process.ended() => {
             if process.last_words().mention("--listen") {
                 say_once("this Codex does not listen on a socket: it is spoken to over its pipes, and nobody can attach");
+                process.end().await;
                 return open_pipes(program, run, launch);
             }
             return Err(StartError::Died { program: program.to_owned(), how });
@@ -246,7 +247,7 @@ async fn connect(socket: &Path) -> Result<Connection, Box<tokio_tungstenite::tun
 }
 
 fn open_pipes(program: &Path, run: &RunDir, launch: &Launch) -> Result<Open, StartError> {
-    let mut process = start(program, &["app-server".into()], launch, run, true)?;
+    let mut process = start(program, &[], launch, run, true)?;
     let no_pipes = || std::io::Error::other("it has no pipes");
     let (stdout, stdin) =
         process.pipes().ok_or_else(|| StartError::NotRunnable { program: program.to_owned(), source: no_pipes() })?;
@@ -255,6 +256,9 @@ fn open_pipes(program: &Path, run: &RunDir, launch: &Launch) -> Result<Open, Sta
 }
 
 fn start(program: &Path, args: &[OsString], launch: &Launch, run: &RunDir, piped: bool) -> Result<Process, StartError> {
-    Process::start(program, args, &launch.environment, run, piped)
+    let overrides = launch.overrides.iter().flat_map(|given| ["-c", given]);
+    let own = std::iter::once("app-server").chain(overrides).map(OsString::from);
+    let args: Vec<OsString> = own.chain(args.iter().cloned()).collect();
+    Process::start(program, &args, &launch.environment, run, piped)
         .map_err(|source| StartError::NotRunnable { program: program.to_owned(), source })
 }

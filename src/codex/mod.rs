@@ -11,6 +11,7 @@ pub mod client;
 mod environment;
 pub mod event;
 mod form;
+pub mod group;
 pub mod guest;
 mod item;
 mod launch;
@@ -184,6 +185,8 @@ pub struct Launch {
     pub deadline: Duration,
     /// Whether the pieces of answers are wanted while they are written: most of the traffic of a turn.
     pub pieces: bool,
+    /// What holds before Codex's own configuration, each as `key=value`.
+    pub overrides: &'static [&'static str],
 }
 
 /// The way to the one app-server.

@@ -110,6 +110,38 @@ impl OwnSetup {
     }
 }
 
+/// What Codex warns of at its start, in its words.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Warning {
+    /// What.
+    pub summary: String,
+    /// More of it.
+    #[serde(default)]
+    pub details: Option<String>,
+    /// The file that it is about.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+    #[serde(default)]
+    range: Option<Range>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Range {
+    start: Spot,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Spot {
+    line: u64,
+}
+
+impl Warning {
+    /// The line of the file, counted from 1.
+    pub fn line(&self) -> Option<u64> {
+        self.range.as_ref().map(|range| range.start.line)
+    }
+}
+
 /// How the start of an MCP server went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct McpStart {
@@ -195,14 +227,10 @@ impl Probe {
         }
     }
 
-    /// What Codex has warned of since its start, in its words.
-    pub fn warnings(&self) -> Vec<String> {
-        #[derive(Deserialize)]
-        struct Warning {
-            summary: String,
-        }
+    /// What Codex has warned of since its start.
+    pub fn warnings(&self) -> Vec<Warning> {
         let warnings = self.heard.iter().filter(|(_, note)| note.method == "configWarning");
-        warnings.filter_map(|(_, note)| Some(serde_json::from_str::<Warning>(&note.params).ok()?.summary)).collect()
+        warnings.filter_map(|(_, note)| serde_json::from_str(&note.params).ok()).collect()
     }
 
     /// A thread that is kept nowhere and may write nowhere.

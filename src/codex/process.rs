@@ -13,6 +13,7 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use super::environment::Environment;
+use super::group::{self, Child};
 use super::run_dir::{MARK, RunDir};
 
 /// How many of the child's last lines are kept for the error that speaks of its end.
@@ -25,10 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A running child.
 #[derive(Debug)]
 pub struct Process {
-    #[cfg(unix)]
-    child: tokio::process::Child,
-    #[cfg(windows)]
-    child: Box<dyn process_wrap::tokio::ChildWrapper>,
+    child: Child,
     #[cfg(unix)]
     tether: tokio::process::Child,
     pid: u32,
@@ -56,7 +54,7 @@ impl Process {
         // From its first moment on it ends with us.
         #[cfg(unix)]
         let tether = tether(run.id())?;
-        let mut child = start_grouped(command)?;
+        let mut child = group::start(command)?;
         let pid = child.id().ok_or_else(|| io::Error::other("it has no process id"))?;
         #[cfg(unix)]
         tell(&tether, pid)?;
@@ -124,9 +122,7 @@ impl Process {
 
     #[cfg(unix)]
     fn kill(&mut self) {
-        if let Some(group) = pid(self.pid) {
-            rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
-        }
+        group::kill(self.pid);
     }
 
     #[cfg(windows)]
@@ -136,23 +132,12 @@ impl Process {
 }
 
 #[cfg(unix)]
-fn start_grouped(mut command: Command) -> io::Result<tokio::process::Child> {
-    command.process_group(0).spawn()
-}
-
-/// A job object ends everything in it when our last handle to it is gone, our death included.
-#[cfg(windows)]
-fn start_grouped(command: Command) -> io::Result<Box<dyn process_wrap::tokio::ChildWrapper>> {
-    process_wrap::tokio::CommandWrap::from(command).wrap(process_wrap::tokio::JobObject).spawn()
-}
-
-#[cfg(unix)]
-fn stderr_of(child: &mut tokio::process::Child) -> Option<tokio::process::ChildStderr> {
+fn stderr_of(child: &mut Child) -> Option<tokio::process::ChildStderr> {
     child.stderr.take()
 }
 
 #[cfg(windows)]
-fn stderr_of(child: &mut Box<dyn process_wrap::tokio::ChildWrapper>) -> Option<tokio::process::ChildStderr> {
+fn stderr_of(child: &mut Child) -> Option<tokio::process::ChildStderr> {
     child.stderr().take()
 }
 
@@ -174,7 +159,7 @@ done
 /// Starts a shell that waits for the end of a pipe that only we hold, and then ends the child and what that has started.
 ///
 /// A listening app-server does not notice that we are gone, and after SIGKILL we can do nothing ourselves. The shell
-/// is in a group of its own, so that what is sent to ours does not reach it.
+/// is in a group of its own, so that what is sent to ours does not reach it. Who drops a child without ending it leaves that to it.
 #[cfg(unix)]
 fn tether(run: &str) -> io::Result<tokio::process::Child> {
     Command::new("/bin/sh")
@@ -184,7 +169,6 @@ fn tether(run: &str) -> io::Result<tokio::process::Child> {
         .stderr(Stdio::null())
         .env_clear()
         .process_group(0)
-        .kill_on_drop(true)
         .spawn()
 }
 
@@ -197,13 +181,8 @@ fn tell(tether: &tokio::process::Child, pid: u32) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn pid(number: u32) -> Option<rustix::process::Pid> {
-    i32::try_from(number).ok().and_then(rustix::process::Pid::from_raw)
-}
-
-#[cfg(unix)]
 fn ask_to_go(number: u32) {
-    if let Some(pid) = pid(number) {
+    if let Some(pid) = group::pid(number) {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
     }
 }

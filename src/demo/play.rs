@@ -1,6 +1,6 @@
 //! The demo: two named agents of real Codex, a reply, mail between them, a restart and a resume, told as a timeline.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,23 @@ use super::model::{Reply, Request, spoken};
 use super::world::{Client, World};
 use crate::codex::program;
 
+/// Why it did not come to its end.
+#[derive(Debug)]
+pub enum PlayError {
+    /// Something in it did not go as it should.
+    Failed(String),
+    /// The timeline cannot be written.
+    Output(io::Error),
+}
+
+impl From<String> for PlayError {
+    fn from(why: String) -> PlayError {
+        PlayError::Failed(why)
+    }
+}
+
 /// Plays it with `codex`, else with the one on PATH; the timeline goes to `out`.
-pub async fn play(codex: Option<&Path>, out: &mut (dyn Write + Send)) -> Result<(), String> {
+pub async fn play(codex: Option<&Path>, out: &mut (dyn Write + Send)) -> Result<(), PlayError> {
     let codex = program::find(codex).map_err(|error| error.to_string())?;
     let itself = std::env::current_exe().map_err(|error| format!("this program cannot find itself: {error}"))?;
     let world = World::new(script).await.map_err(|error| format!("no temporary world: {error}"))?;
@@ -24,9 +39,10 @@ pub async fn play(codex: Option<&Path>, out: &mut (dyn Write + Send)) -> Result<
             stage.tell("done", "two agents that wrote to each other, a steer, one restart; nothing was kept")?;
             let next = format!("claude mcp add codex -- {} serve", called(&stage.itself));
             writeln!(stage.out, "\nYour own agents, with the real model, are one line away:\n\n    {next}")
-                .map_err(|error| format!("the timeline cannot be written: {error}"))?;
+                .map_err(PlayError::Output)?;
         }
-        Err(why) => stage.tell("failed", why)?,
+        Err(PlayError::Failed(why)) => stage.tell("failed", why)?,
+        Err(PlayError::Output(_)) => {}
     }
     played
 }
@@ -68,7 +84,7 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    async fn play(&mut self) -> Result<(), String> {
+    async fn play(&mut self) -> Result<(), PlayError> {
         let client = self.open().await?;
         let ana =
             self.turn(&client, "codex", "ana", json!({"identity": "ana", "prompt": "SAY Hello, I am ana."})).await?;
@@ -78,7 +94,7 @@ impl Stage<'_> {
         let ben = self.turn(&client, "codex", "ben", ben).await?;
         expect(&ben, "made in the sandbox")?;
         if !self.world.project().join("note.txt").is_file() {
-            return Err("ben's command has written no file".to_owned());
+            return Err(PlayError::Failed("ben's command has written no file".to_owned()));
         }
         let reply = json!({"identity": "ana", "prompt": "SAY I am still ana, in the same thread."});
         let again = self.turn(&client, "codex-reply", "ana", reply).await?;
@@ -98,7 +114,7 @@ impl Stage<'_> {
         let heard =
             self.world.model().requests().pop().map(|request| request.texts("user").join("\n")).unwrap_or_default();
         if !heard.contains("made in the sandbox") {
-            return Err("the resumed thread has lost its history".to_owned());
+            return Err(PlayError::Failed("the resumed thread has lost its history".to_owned()));
         }
         self.tell("ben", "the model was given the whole history of before the restart")?;
         client.leave().await.map_err(|error| format!("the server cannot be waited for: {error}"))?;
@@ -106,7 +122,7 @@ impl Stage<'_> {
     }
 
     /// A text into a running turn: it is there when the command is through, and the agent answers to it.
-    async fn steer(&mut self, client: &Client) -> Result<(), String> {
+    async fn steer(&mut self, client: &Client) -> Result<(), PlayError> {
         let work = json!({"identity": "ana", "prompt": "RUN sleep 1 && echo worked", "background": true});
         self.turn(client, "codex-reply", "ana", work).await?;
         let text = "SAY I was told this while I worked.";
@@ -120,12 +136,12 @@ impl Stage<'_> {
         self.tell("ana", &format!("agent_wait  -> {}", answer.unwrap_or("nothing")))?;
         match (field(&receipt, "status").as_str(), answer) {
             ("delivered", Some("I was told this while I worked.")) => Ok(()),
-            (status, answer) => Err(format!("the steer is {status}, the answer {answer:?}")),
+            (status, answer) => Err(PlayError::Failed(format!("the steer is {status}, the answer {answer:?}"))),
         }
     }
 
     /// One agent writes to another with its own tool, and is answered.
-    async fn mail(&mut self, client: &Client) -> Result<(), String> {
+    async fn mail(&mut self, client: &Client) -> Result<(), PlayError> {
         let ask = format!("CALL atm.send {}", json!({"to": "ben", "message": QUESTION}));
         self.turn(client, "codex-reply", "ana", json!({"identity": "ana", "prompt": ask})).await?;
         for (agent, text) in [("ana", QUESTION), ("ben", ANSWER)] {
@@ -152,7 +168,7 @@ impl Stage<'_> {
         Err(format!("{agent}'s mail {text:?} did not arrive"))
     }
 
-    async fn open(&mut self) -> Result<Client, String> {
+    async fn open(&mut self) -> Result<Client, PlayError> {
         let mut command = self.world.command(&self.itself, &self.codex);
         command.args(["serve", "--team", "demo"]);
         let client = Client::start(command).await?;
@@ -166,22 +182,21 @@ impl Stage<'_> {
         tool: &'static str,
         agent: &str,
         arguments: Value,
-    ) -> Result<CallToolResult, String> {
+    ) -> Result<CallToolResult, PlayError> {
         let prompt = arguments["prompt"].as_str().unwrap_or_default().to_owned();
         self.tell(agent, &format!("{tool} <- {prompt}"))?;
         let result = client.call(tool, arguments).await.map_err(|error| error.to_string())?;
         let answer = field(&result, "content");
         if result.is_error == Some(true) {
-            return Err(format!("{tool} for {agent}: {answer}"));
+            return Err(PlayError::Failed(format!("{tool} for {agent}: {answer}")));
         }
         self.tell(agent, &format!("{:width$} -> {}", "", answer.trim(), width = tool.len()))?;
         Ok(result)
     }
 
-    fn tell(&mut self, who: &str, what: &str) -> Result<(), String> {
+    fn tell(&mut self, who: &str, what: &str) -> Result<(), PlayError> {
         let seconds = self.since.elapsed().as_secs_f32();
-        writeln!(self.out, "{seconds:6.2} s  {who:<7} {what}")
-            .map_err(|error| format!("the timeline cannot be written: {error}"))
+        writeln!(self.out, "{seconds:6.2} s  {who:<7} {what}").map_err(PlayError::Output)
     }
 }
 

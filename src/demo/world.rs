@@ -7,12 +7,16 @@ use std::process::{ExitStatus, Stdio};
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::serve_client;
 use rmcp::service::{RoleClient, RunningService, ServiceError};
+#[cfg(unix)]
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use super::model::{API_KEY_VAR, Model, Reply, Request};
+use crate::codex::run_dir;
+use crate::home::Home;
 
-/// The world; it goes with its owner.
+/// The world; it goes with its owner, and so does what its servers have started.
 #[derive(Debug)]
 pub struct World {
     dir: tempfile::TempDir,
@@ -74,22 +78,41 @@ impl World {
     }
 }
 
+/// What servers were killed in it is ended before the directory goes: a Codex would go on to write there.
+impl Drop for World {
+    fn drop(&mut self) {
+        run_dir::sweep(&Home::at(self.home()));
+    }
+}
+
+/// A server's process. Dropped, it is killed, and dead.
+#[derive(Debug)]
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.start_kill().ok();
+        // What it had locked is free when it is gone, and not before.
+        #[cfg(unix)]
+        if let Some(pid) = self.0.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+            waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).ok();
+        }
+    }
+}
+
 /// An MCP client, with the server that it started.
 #[derive(Debug)]
 pub struct Client {
     service: RunningService<RoleClient, ()>,
-    server: Child,
+    server: Server,
 }
 
 impl Client {
     /// Starts a server and opens a session with it.
     pub async fn start(mut command: Command) -> Result<Client, String> {
-        let mut server = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("the server cannot be started: {error}"))?;
-        let (Some(stdout), Some(stdin)) = (server.stdout.take(), server.stdin.take()) else {
+        let server = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut server = Server(server.map_err(|error| format!("the server cannot be started: {error}"))?);
+        let (Some(stdout), Some(stdin)) = (server.0.stdout.take(), server.0.stdin.take()) else {
             return Err("the server has no pipes".to_owned());
         };
         let service = serve_client((), (stdout, stdin)).await.map_err(|error| format!("no session: {error}"))?;
@@ -103,7 +126,7 @@ impl Client {
 
     /// The server's process.
     pub fn server(&mut self) -> &mut Child {
-        &mut self.server
+        &mut self.server.0
     }
 
     /// Calls a tool.
@@ -119,6 +142,6 @@ impl Client {
     pub async fn leave(mut self) -> io::Result<ExitStatus> {
         self.service.close().await.ok();
         drop(self.service);
-        self.server.wait().await
+        self.server.0.wait().await
     }
 }

@@ -33,6 +33,7 @@ pub(crate) async fn read(order: &Order) -> io::Result<()> {
         home: Home::at(&order.home),
         deadline: Duration::from_secs(60),
         pieces: false,
+        overrides: &[],
     });
     let threads = all(&codex, &order.threads).await;
     codex.shutdown().await;

@@ -13,7 +13,6 @@ use atm_agent_mcp::queue::Text;
 use serde_json::{Value, json};
 
 use crate::queue_cli::{Pair, Said, said};
-use crate::server::within;
 use crate::stage::{PROGRAM, Stage};
 
 /// A Codex that plays the trial as a real one does.
@@ -47,6 +46,10 @@ async fn found(stage: &Stage, args: &[&str], env: &[(&str, &str)]) -> (Option<i3
     let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
     assert_eq!(report["exit_code"].as_i64().map(|code| code as i32), said.code, "{report}");
     assert_eq!(said.stderr, "", "no progress where there is no terminal");
+    for finding in report["findings"].as_array().unwrap() {
+        let has = |field: &str| !word(finding, field).is_empty();
+        assert!(has("what") && (word(finding, "level") == "ok" || has("why") && has("mend")), "{finding}");
+    }
     (said.code, report["findings"].as_array().unwrap().clone())
 }
 
@@ -107,7 +110,18 @@ async fn a_codex_that_does_not_start_is_an_error_with_its_last_words() {
     assert_eq!(code, Some(2));
     assert!(word(finding, "what").contains("config.toml:7: what is this?"), "{finding}");
     assert_eq!(word(finding, "mend"), "codex app-server --help");
+    for check in ["login", "mcp_servers"] {
+        assert_eq!(word(trouble(&found, check), "what"), "not known: Codex could not be asked", "{found:?}");
+    }
     assert!(word(trouble(&found, "trial"), "what").contains("config.toml:7: what is this?"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_directory_for_codex_that_is_not_there_is_named_with_the_command_that_makes_it() {
+    let stage = stage(json!({"start": {"exit": 1}})).await;
+    let (code, found) = found(&stage, &[], &[("CODEX_HOME", "/nowhere/codex")]).await;
+    assert_eq!(code, Some(2));
+    assert_eq!(word(trouble(&found, "codex"), "mend"), "mkdir -p /nowhere/codex, or unset CODEX_HOME");
 }
 
 #[tokio::test]
@@ -170,6 +184,52 @@ async fn settings_that_no_server_starts_with_are_an_error_and_the_rest_is_looked
 }
 
 #[tokio::test]
+async fn a_settings_file_that_is_no_toml_is_to_be_mended_at_its_line_or_moved_away_whatever_is_asked() {
+    let stage = stage(well()).await;
+    let file = stage.project().join(".atm.toml");
+    fs::write(&file, "[plugins.atm-agent-mcp]\nteam = [\n").unwrap();
+    let (_, found) = found(&stage, &[], &[]).await;
+    let mend = word(trouble(&found, "settings"), "mend");
+    let path = file.display();
+    assert!(
+        mend.starts_with("mend line ") && mend.ends_with(&format!("; or move the file away: mv {path} {path}.broken"))
+    );
+    for command in ["config", "sessions"] {
+        let mut command = stage.program(&[command]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let said = said(command, b"").await;
+        assert!(said.code == Some(2) && said.stderr.contains(&format!("Hint: {mend}\n")), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn in_a_directory_that_is_gone_it_reports_that_as_an_error() {
+    let stage = stage(well()).await;
+    let gone = stage.project().join("gone");
+    fs::create_dir(&gone).unwrap();
+    let mut doctor = stage.shell("rmdir \"$PWD\"; exec atm-agent-mcp doctor --json");
+    doctor.current_dir(&gone).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let said = said(doctor, b"").await;
+    let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+    assert_eq!((said.code, &report["exit_code"]), (Some(2), &json!(2)));
+    let finding = &report["findings"][0];
+    assert!(word(finding, "what").starts_with("the current directory cannot be read"), "{report}");
+    assert_eq!(word(finding, "mend"), "go to a directory that is there");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_report_that_cannot_be_written_is_no_all_clear() {
+    let stage = stage(well()).await;
+    let mut doctor = stage.program(&["doctor", "--json"]);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let doctor = doctor.stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let output = doctor.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("Error: the output cannot be written"), "{output:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_runs_what_codex_has_no_more_is_named_with_the_command_that_replaces_it() {
     let stage = stage(well()).await;
     let old =
@@ -208,19 +268,6 @@ async fn a_file_in_the_place_of_our_directory_is_an_error_that_fix_leaves_alone(
     let finding = trouble(&found, "directories");
     assert_eq!((code, word(finding, "level")), (Some(2), "error"));
     assert_eq!(fs::read(&own).unwrap(), b"not ours");
-}
-
-#[tokio::test]
-async fn whoever_interrupts_it_waits_no_longer_and_leaves_no_codex() {
-    let stage = stage(json!({"start": "silent"})).await;
-    let mut doctor = stage.program(&["doctor"]).stdout(Stdio::null()).spawn().unwrap();
-    let codexes = [stage.codex().await, stage.codex().await];
-    let pid = doctor.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(within("its end", doctor.wait()).await.unwrap().code(), Some(130));
-    for codex in codexes {
-        codex.gone().await;
-    }
 }
 
 /// What a server leaves that was killed: its directory, and a Codex.

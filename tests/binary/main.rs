@@ -14,6 +14,8 @@ mod flood;
 mod foreign;
 mod input;
 #[cfg(unix)]
+mod interrupted;
+#[cfg(unix)]
 mod notices;
 mod people;
 mod purity;

@@ -5,16 +5,20 @@ use std::process::Stdio;
 
 use atm_agent_mcp::demo::model::{Reply, spoken};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 
 use crate::stage::{Scene, Stage};
 use crate::terminal::Terminal;
 
 on_each_codex! {
     a_codex_that_is_well_is_found_so_and_keeps_nothing_of_it,
+    a_configuration_that_codex_refuses_is_named_with_file_and_line,
+    who_only_looks_lets_codex_ask_nobody_for_its_plugins,
     servers_that_slow_each_thread_are_named_and_the_others_are_not,
     who_has_no_login_is_told_by_codex_and_not_by_its_files,
     the_real_model_is_asked_for_one_word_in_a_thread_that_is_not_kept,
     a_model_that_fails_is_told_in_its_own_words,
+    whoever_interrupts_it_leaves_none_of_the_servers_that_codex_has_started,
     in_a_terminal_it_shows_what_it_waits_for_and_then_the_report_in_colours,
 }
 
@@ -77,6 +81,38 @@ async fn a_codex_that_is_well_is_found_so_and_keeps_nothing_of_it(stage: Stage) 
     assert_eq!(scene.model().requests().len(), 0, "the user's own model was not asked");
     assert_eq!(kept(&scene), [""; 0].map(std::path::PathBuf::from));
     assert!(!scene.home().join(".config").exists());
+}
+
+async fn a_configuration_that_codex_refuses_is_named_with_file_and_line(stage: Stage) {
+    let scene = stage.plain().await;
+    registered(&scene);
+    let path = scene.codex_home().join("config.toml");
+    let well = fs::read_to_string(&path).unwrap();
+    for (broken, why) in [("notify = [1,\n", "in array"), ("sandbox_mode = \"nope\"\n", "unknown variant `nope`")] {
+        fs::write(&path, format!("{broken}{well}")).unwrap();
+        let (code, found) = found(&scene, &[]).await;
+        let errors: Vec<&Value> = found.iter().filter(|finding| finding["level"] == "error").collect();
+        assert_eq!((code, errors.len()), (Some(2), 1), "{found:#?}");
+        let what = errors[0]["what"].as_str().unwrap();
+        assert!(what.starts_with("Codex cannot read its configuration: ") && what.contains(why), "{what}");
+        let mend = errors[0]["mend"].as_str().unwrap();
+        assert!(mend.starts_with("mend line ") && mend.ends_with(&path.display().to_string()), "{mend}");
+        for check in ["login", "mcp_servers"] {
+            assert_eq!(of(&found, check), [("warning", "not known: Codex could not be asked")]);
+        }
+    }
+}
+
+async fn who_only_looks_lets_codex_ask_nobody_for_its_plugins(stage: Stage) {
+    let scene = stage.plain().await;
+    let path = scene.codex_home().join("config.toml");
+    let well = fs::read_to_string(&path).unwrap();
+    fs::write(&path, well.replace("[features]\nplugins = false\n", "")).unwrap();
+    registered(&scene);
+    let (code, found) = found(&scene, &[]).await;
+    assert_eq!(code, Some(0), "{found:#?}");
+    // It takes this lock before it asks (0.144.6 and 0.169.0).
+    assert!(!scene.codex_home().join(".tmp").join("plugins.sync.lock").exists());
 }
 
 async fn servers_that_slow_each_thread_are_named_and_the_others_are_not(stage: Stage) {
@@ -147,6 +183,27 @@ async fn a_model_that_fails_is_told_in_its_own_words(stage: Stage) {
     let (code, found) = found(&scene, &["--live"]).await;
     let live = of(&found, "live");
     assert!(code == Some(2) && live[0].0 == "error" && live[0].1.contains("no such account"), "{live:?}");
+}
+
+/// It reads nothing, so it would outlive a Codex that is killed.
+async fn whoever_interrupts_it_leaves_none_of_the_servers_that_codex_has_started(stage: Stage) {
+    let scene = stage.plain().await;
+    let fifo = scene.home().join("held");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut held = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&fifo).unwrap();
+    let args = format!("[\"-c\", \"exec 3> '{}'; echo ready >&3; exec sleep 1000\"]", fifo.display());
+    configured(
+        &scene,
+        &format!("\n[mcp_servers.held]\ncommand = \"/bin/sh\"\nargs = {args}\nstartup_timeout_sec = 60\n"),
+    );
+    let mut doctor = scene.program(&["doctor"]).stdout(Stdio::null()).spawn().unwrap();
+    let mut said = [0; 6];
+    held.read_exact(&mut said).await.unwrap();
+    let pid = doctor.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(doctor.wait().await.unwrap().code(), Some(130));
+    assert_eq!(scene.codexes(), [""; 0]);
+    assert_eq!(held.read(&mut said).await.unwrap(), 0, "the server of Codex's is gone");
 }
 
 async fn in_a_terminal_it_shows_what_it_waits_for_and_then_the_report_in_colours(stage: Stage) {

@@ -424,6 +424,7 @@ impl Played {
             home,
             deadline: Duration::from_secs(60),
             pieces: false,
+            overrides: &[],
         });
         let client = codex.connect().await.unwrap();
         (Played { ask, playing, codex, _dir: dir }, client)

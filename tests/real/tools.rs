@@ -51,6 +51,7 @@ impl Agents {
             home: home.clone(),
             deadline: Duration::from_secs(60),
             pieces: false,
+            overrides: &[],
         };
         let codex = Arc::new(Codex::new(launch));
         let setup = Setup {

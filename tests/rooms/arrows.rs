@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ("top", &["session", "queue", "mail", "journal", "home", "ids", "plain", "steps"]),
     ("mcp", &["session", "queue", "tools", "journal", "ids", "config", "policy", "plain"]),
     ("serve", &["mcp", "courier", "tools", "session", "queue", "mail", "journal", "codex", "config", "home", "ids"]),
-    ("demo", &["codex", "demo::model"]),
+    ("demo", &["codex", "home", "demo::model"]),
     (
         "cli",
         &[

@@ -92,6 +92,7 @@ impl Stage {
             home: home.clone(),
             deadline: Duration::from_secs(10),
             pieces: settings.trust.events == Events::All,
+            overrides: &[],
         };
         let setup = Setup {
             team: settings.team.clone(),

@@ -1,8 +1,11 @@
 //! What a running Codex of the user's says: its features, its login, its MCP servers, and what its model answers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
+use super::configuration;
 use super::finding::{Check, Finding};
 use super::programs;
 use super::progress::Progress;
@@ -22,6 +25,9 @@ const MCP_FAST: Duration = Duration::from_secs(1);
 const LIVE_LIMIT: Duration = Duration::from_secs(90);
 /// What it is asked.
 const QUESTION: &str = "Answer with one word, and use no tool: pong";
+const UPDATE: &str = "npm install -g @openai/codex@latest";
+/// Its plugins bring nothing that is looked at here, and it would ask for their list on the network (0.144.6 and 0.169.0).
+const LOOKS_ONLY: [&str; 1] = ["features.plugins=false"];
 /// How much of what others say is shown, in characters.
 const SAID_MAX: usize = 300;
 
@@ -48,8 +54,22 @@ pub(super) struct Subject<'a> {
     pub(super) progress: &'a Progress,
 }
 
-/// Starts it, and asks it.
-pub(super) async fn look(subject: Subject<'_>) -> Vec<Finding> {
+/// A Codex that is looked at, in a directory apart: a start in the user's own home would clear up what dead servers left there,
+/// and that is for --fix.
+pub(super) struct Running {
+    probe: Probe,
+    _apart: TempDir,
+}
+
+impl Running {
+    /// Ends it.
+    pub(super) async fn end(self) {
+        self.probe.end().await;
+    }
+}
+
+/// Starts it, and asks it; whoever gives up in the middle finds it in `running`, and ends it.
+pub(super) async fn look(subject: Subject<'_>, running: &mut Option<Running>) -> Vec<Finding> {
     let apart = match tempfile::Builder::new().prefix("atm-doctor-").tempdir() {
         Ok(apart) => apart,
         Err(error) => {
@@ -59,26 +79,30 @@ pub(super) async fn look(subject: Subject<'_>) -> Vec<Finding> {
             ];
         }
     };
-    // A start in the user's own home would clear up what dead servers left there; that is for --fix.
     let launch = Launch {
         program: Some(subject.program.to_owned()),
         environment: subject.environment.clone(),
         home: Home::at(apart.path()),
         deadline: START_DEADLINE,
         pieces: false,
+        overrides: &LOOKS_ONLY,
     };
     let since = Instant::now();
-    match Probe::start(&launch).await {
-        Ok(mut probe) => {
-            let mut found = vec![started(&probe, since.elapsed())];
-            if let Err(error) = ask(&mut probe, &subject, &mut found).await {
-                found.push(unanswered(&error));
-            }
-            probe.end().await;
-            found
+    let probe = match Probe::start(&launch).await {
+        Ok(probe) => probe,
+        Err(error) => {
+            let mut found = vec![not_started(&error, codex_home())];
+            found.extend(unknown(&found));
+            return found;
         }
-        Err(error) => vec![not_started(&error)],
+    };
+    let mut found = vec![started(&probe, since.elapsed())];
+    let Running { probe, .. } = running.insert(Running { probe, _apart: apart });
+    if let Err(error) = ask(probe, &subject, &mut found).await {
+        found.push(unanswered(&error));
     }
+    found.extend(unknown(&found));
+    found
 }
 
 async fn ask(probe: &mut Probe, subject: &Subject<'_>, found: &mut Vec<Finding>) -> Result<(), CodexError> {
@@ -96,11 +120,19 @@ async fn ask(probe: &mut Probe, subject: &Subject<'_>, found: &mut Vec<Finding>)
         remote: programs::can_attach(subject.program, subject.environment).await,
     };
     found.extend(features.findings());
-    let (login, setup) = (probe.login().await?, probe.setup(subject.cwd).await?);
+    let login = probe.login().await?;
+    let setup = match probe.setup(subject.cwd).await {
+        Ok(setup) => setup,
+        // What it says of a login is said without its configuration then, and no thread can be opened.
+        Err(CodexError::Refused { message, .. }) => {
+            found.extend(configuration::refused(&message, probe.warnings()));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let is_set = |name: &str| std::env::var_os(name).is_some() && !subject.environment.lacks(name.as_ref());
     found.push(judge_login(&login, &setup, subject.name, is_set));
-    let warnings = probe.warnings();
-    found.extend(warnings.iter().map(|said| Check::Codex.note(format!("Codex warns: {}", shown(said)))));
+    found.extend(probe.warnings().iter().map(configuration::warned));
     let opened = match probe.open_thread(subject.cwd).await {
         Ok(opened) => opened,
         Err(error) => {
@@ -126,13 +158,37 @@ fn started(probe: &Probe, took: Duration) -> Finding {
     Check::Codex.ok(format!("Codex {version} starts, and answered after {}{home}", seconds(took)))
 }
 
-fn not_started(error: &StartError) -> Finding {
-    let why = "every server starts one, and its agents live in it";
-    Check::Codex.error(error.to_string()).because(why).mend("codex app-server --help")
+/// The directory that the user has named for Codex's files, and that is not there: Codex does not make it.
+fn codex_home() -> Option<PathBuf> {
+    let named = std::env::var_os("CODEX_HOME").filter(|named| !named.is_empty()).map(PathBuf::from);
+    named.filter(|home| !home.is_dir())
+}
+
+fn not_started(error: &StartError, missing: Option<PathBuf>) -> Finding {
+    let finding = Check::Codex.error(error.to_string()).because("every server starts one, and its agents live in it");
+    finding.mend(match missing {
+        Some(home) => format!("mkdir -p {}, or unset CODEX_HOME", shell::path(&home)),
+        None => "codex app-server --help".to_owned(),
+    })
 }
 
 fn unanswered(error: &CodexError) -> Finding {
-    Check::Codex.error(error.to_string()).because("agents ask it the same").mend("atm-agent-mcp doctor, once more")
+    let finding = Check::Codex.error(error.to_string()).because("agents ask it the same");
+    finding.mend(format!("atm-agent-mcp doctor, once more; if that says the same: {UPDATE}"))
+}
+
+/// What nobody could look at is said to be unknown.
+fn unknown(found: &[Finding]) -> Vec<Finding> {
+    let matters = [
+        (Check::Login, "without a login every turn fails"),
+        (Check::McpServers, "each thread starts those of Codex's configuration, and its first turn waits for them"),
+    ];
+    let is_open = |check: Check| found.iter().all(|finding| finding.check != check);
+    let unknown = matters.into_iter().filter(|(check, _)| is_open(*check)).map(|(check, why)| {
+        let finding = check.warning("not known: Codex could not be asked").because(why);
+        finding.mend("mend what is wrong with Codex; then atm-agent-mcp doctor, once more")
+    });
+    unknown.collect()
 }
 
 /// What of the protocol this Codex has.
@@ -147,10 +203,9 @@ struct Features {
 
 impl Features {
     fn findings(&self) -> Vec<Finding> {
-        let update = "npm install -g @openai/codex@latest";
         let or = |has: bool, yes: &str, no: &str, why: &str| match has {
             true => Check::Codex.ok(yes),
-            false => Check::Codex.warning(no).because(why).mend(update),
+            false => Check::Codex.warning(no).because(why).mend(UPDATE),
         };
         let unknown = self.unknown.join(", ");
         vec![
@@ -159,7 +214,7 @@ impl Features {
                 false => Check::Codex
                     .error(format!("this Codex does not know {unknown}"))
                     .because("agents are made of these")
-                    .mend(update),
+                    .mend(UPDATE),
             },
             or(
                 self.tools,
@@ -270,7 +325,7 @@ mod tests {
         let login: Login = serde_json::from_value(login).unwrap();
         let setup: OwnSetup = serde_json::from_value(config).unwrap();
         let finding = judge_login(&login, &setup, Path::new("/c"), |name| set.contains(&name));
-        (finding.level, finding.what + " | " + &finding.mend.unwrap_or_default())
+        (finding.level, format!("{} | {}", finding.what, finding.mend().unwrap_or_default()))
     }
 
     #[test]

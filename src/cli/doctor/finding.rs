@@ -34,6 +34,21 @@ pub(super) enum Check {
 }
 
 impl Check {
+    /// All of them.
+    #[cfg(test)]
+    pub(super) const ALL: [Check; 10] = [
+        Check::Programs,
+        Check::Settings,
+        Check::Codex,
+        Check::Login,
+        Check::McpServers,
+        Check::Directories,
+        Check::Leftovers,
+        Check::Registration,
+        Check::Trial,
+        Check::Live,
+    ];
+
     pub(super) fn title(self) -> &'static str {
         match self {
             Check::Programs => "Programs",
@@ -81,44 +96,65 @@ pub(super) struct Finding {
     pub(super) check: Check,
     pub(super) level: Level,
     pub(super) what: String,
-    /// Why it matters.
-    pub(super) why: Option<String>,
-    /// The command that mends it, or what to do.
-    pub(super) mend: Option<String>,
+    /// Of everything that is not as it should be.
+    pub(super) advice: Option<Advice>,
     pub(super) mending: Mending,
+}
+
+/// What somebody who reads of it wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Advice {
+    /// Why it matters.
+    pub(super) why: String,
+    /// The command that mends it, or what to do.
+    pub(super) mend: String,
+}
+
+/// What is not as it should be; it is no finding before it is said why that matters, and what mends it.
+pub(super) struct Trouble {
+    check: Check,
+    level: Level,
+    what: String,
+}
+
+/// The same with its reason.
+pub(super) struct Reasoned {
+    trouble: Trouble,
+    why: String,
 }
 
 impl Check {
     pub(super) fn ok(self, what: impl Into<String>) -> Finding {
-        self.finds(Level::Ok, what)
+        Finding { check: self, level: Level::Ok, what: what.into(), advice: None, mending: Mending::ByHand }
     }
 
-    pub(super) fn note(self, what: impl Into<String>) -> Finding {
-        self.finds(Level::Note, what)
+    pub(super) fn note(self, what: impl Into<String>) -> Trouble {
+        Trouble { check: self, level: Level::Note, what: what.into() }
     }
 
-    pub(super) fn warning(self, what: impl Into<String>) -> Finding {
-        self.finds(Level::Warning, what)
+    pub(super) fn warning(self, what: impl Into<String>) -> Trouble {
+        Trouble { check: self, level: Level::Warning, what: what.into() }
     }
 
-    pub(super) fn error(self, what: impl Into<String>) -> Finding {
-        self.finds(Level::Error, what)
+    pub(super) fn error(self, what: impl Into<String>) -> Trouble {
+        Trouble { check: self, level: Level::Error, what: what.into() }
     }
+}
 
-    fn finds(self, level: Level, what: impl Into<String>) -> Finding {
-        Finding { check: self, level, what: what.into(), why: None, mend: None, mending: Mending::ByHand }
+impl Trouble {
+    pub(super) fn because(self, why: impl Into<String>) -> Reasoned {
+        Reasoned { trouble: self, why: why.into() }
+    }
+}
+
+impl Reasoned {
+    pub(super) fn mend(self, mend: impl Into<String>) -> Finding {
+        let Reasoned { trouble: Trouble { check, level, what }, why } = self;
+        Finding { check, level, what, advice: Some(Advice { why, mend: mend.into() }), mending: Mending::ByHand }
     }
 }
 
 impl Finding {
-    pub(super) fn because(self, why: impl Into<String>) -> Finding {
-        Finding { why: Some(why.into()), ..self }
-    }
-
-    pub(super) fn mend(self, mend: impl Into<String>) -> Finding {
-        Finding { mend: Some(mend.into()), ..self }
-    }
-
     pub(super) fn fix(self, fix: Fix) -> Finding {
         Finding { mending: Mending::Possible(fix), ..self }
     }
@@ -126,5 +162,10 @@ impl Finding {
     /// How much it matters now: what was mended does not.
     pub(super) fn stands(&self) -> Level {
         if self.mending == Mending::Done { Level::Ok } else { self.level }
+    }
+
+    /// What mends it, if anything is to be mended.
+    pub(super) fn mend(&self) -> Option<&str> {
+        self.advice.as_ref().map(|advice| advice.mend.as_str())
     }
 }

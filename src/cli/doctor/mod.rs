@@ -1,6 +1,7 @@
 //! `doctor`: what is installed, what works, and what to do about the rest.
 
 mod codex;
+mod configuration;
 mod directories;
 mod finding;
 mod leftovers;
@@ -15,28 +16,28 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::error::CliError;
+use super::ending::unless_asked;
+use super::error::{CliError, of_config};
 use super::output;
 use crate::cli::claude_config::Files;
 use crate::codex::Environment;
 use crate::config::{self, ConfigError, Loaded, ServeFlags, Sources};
 use crate::home::Home;
 use crate::ids::Team;
+use codex::Running;
 use finding::{Check, Finding};
 use progress::Progress;
 use report::{Colour, Report};
-
-/// The exit code of who was interrupted, as shells have it.
-const INTERRUPTED: u8 = 130;
 
 /// Say what is installed, what works, and what to do about the rest
 ///
 /// Codex is started and asked (no token is read); one thread that is kept nowhere is opened to
 /// see how long its MCP servers take; a temporary server plays a turn with a scripted model.
-/// Exit code: 0 all is well, 1 something is to be looked at, 2 agents cannot work.
+/// Exit code: 0 all is well, 1 something is to be looked at, 2 agents cannot work, or it could not be
+/// found out; 130, 143 or 129 it was ended by Ctrl-C, SIGTERM or SIGHUP.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
-  atm-agent-mcp doctor              # look at everything; nothing is changed
+  atm-agent-mcp doctor              # look at everything; nothing is mended
   atm-agent-mcp doctor --fix        # clear up after dead servers, make our directories private
   atm-agent-mcp doctor --live       # also ask the real model for one word
   atm-agent-mcp doctor --json       # for programs")]
@@ -58,34 +59,71 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: Args) -> Result<ExitCode, CliError> {
-    let home = Home::find().ok_or(CliError::NoHome)?;
-    let cwd = std::env::current_dir().map_err(CliError::NoDirectory)?;
+/// Why there is no report.
+enum Unreported {
+    /// Somebody wanted it to end; the exit code says so.
+    Asked(ExitCode),
+    Failed(CliError),
+}
+
+pub(super) async fn run(args: Args) -> ExitCode {
+    let is_json = args.json;
+    let told = match looked(args).await {
+        Ok(report) => tell(&report, is_json).map(|()| report.code()),
+        Err(Unreported::Asked(code)) => return code,
+        Err(Unreported::Failed(error)) => Err(error),
+    };
+    ExitCode::from(told.unwrap_or_else(|error| {
+        error.report();
+        report::AGENTS_CANNOT_WORK
+    }))
+}
+
+fn tell(report: &Report, is_json: bool) -> Result<(), CliError> {
+    if is_json { output::json(&report.json()) } else { output::text(&report.text(colour())) }
+}
+
+async fn looked(args: Args) -> Result<Report, Unreported> {
+    let (home, cwd) = match place() {
+        Ok(place) => place,
+        Err(nowhere) => return Ok(Report::new(vec![nowhere])),
+    };
     let (loaded, mut findings) = settings(&home, &cwd, args.config);
     let progress = Progress::start();
-    tokio::select! {
-        found = look(&loaded, &home, &cwd, args.live, &progress) => findings.extend(found),
-        // What was started ends with those who wait for it.
-        _ = tokio::signal::ctrl_c() => {
-            progress.end();
-            return Ok(ExitCode::from(INTERRUPTED));
-        }
-    }
-    if args.fix {
-        let (apart, mut open) = (home.clone(), findings);
-        let mended = tokio::task::spawn_blocking(move || {
-            mend::mend(&mut open, &apart);
-            open
-        });
-        findings = progress.during("mending", mended).await.map_err(|error| CliError::Runtime(error.into()))?;
+    // It outlives the look at it: what it has started for its user ends in good order with it alone.
+    let mut running = None;
+    let looked = unless_asked(async {
+        findings.extend(look(&loaded, &home, &cwd, args.live, &progress, &mut running).await);
+        if args.fix { progress.during("mending", mended(findings, home.clone())).await } else { Ok(findings) }
+    });
+    let looked = looked.await;
+    if let Some(running) = running {
+        running.end().await;
     }
     progress.end();
-    let report = Report::new(findings);
-    match args.json {
-        true => output::json(&report.json())?,
-        false => output::text(&report.text(colour()))?,
+    match looked {
+        Ok(findings) => findings.map(Report::new).map_err(Unreported::Failed),
+        Err(asked) => Err(Unreported::Asked(asked)),
     }
-    Ok(ExitCode::from(report.code()))
+}
+
+/// The home and the directory; without them nothing can be looked at.
+fn place() -> Result<(Home, PathBuf), Finding> {
+    let nowhere = |error: CliError, why: &str| {
+        let finding = Check::Directories.error(error.to_string()).because(format!("{why}; nothing else was looked at"));
+        finding.mend(error.hint().unwrap_or_default())
+    };
+    let home = Home::find().ok_or_else(|| nowhere(CliError::NoHome, "agents are kept there"))?;
+    let cwd = std::env::current_dir();
+    Ok((home, cwd.map_err(|error| nowhere(CliError::NoDirectory(error), "agents work where they are started"))?))
+}
+
+async fn mended(mut findings: Vec<Finding>, home: Home) -> Result<Vec<Finding>, CliError> {
+    let mended = tokio::task::spawn_blocking(move || {
+        mend::mend(&mut findings, &home);
+        findings
+    });
+    mended.await.map_err(|error| CliError::Runtime(error.into()))
 }
 
 fn colour() -> Colour {
@@ -113,7 +151,7 @@ fn settings(home: &Home, cwd: &Path, file: Option<PathBuf>) -> (Loaded, Vec<Find
 
 fn unreadable(error: &ConfigError) -> Finding {
     let finding = Check::Settings.error(error.to_string()).because("no server starts with such settings");
-    finding.mend("mend the file or the variable that is named; atm-agent-mcp config shows what holds")
+    finding.mend(of_config(error))
 }
 
 /// What holds without files; if the variables are what is wrong, without these too.
@@ -124,7 +162,14 @@ fn without_files(env: &dyn Fn(&str) -> Option<String>) -> Loaded {
 }
 
 /// Everything that is looked at; what does not depend on another is looked at beside it.
-async fn look(loaded: &Loaded, home: &Home, cwd: &Path, live: bool, progress: &Progress) -> Vec<Finding> {
+async fn look(
+    loaded: &Loaded,
+    home: &Home,
+    cwd: &Path,
+    live: bool,
+    progress: &Progress,
+    running: &mut Option<Running>,
+) -> Vec<Finding> {
     let settings = &loaded.settings;
     let environment = Environment::without(settings.env_remove.clone());
     let files = on_the_disk(home.clone(), cwd.to_owned(), settings.team.clone());
@@ -135,7 +180,7 @@ async fn look(loaded: &Loaded, home: &Home, cwd: &Path, live: bool, progress: &P
         let name = settings.codex_bin.as_deref().unwrap_or(Path::new("codex"));
         let subject = codex::Subject { program: &program, name, environment: &environment, cwd: &cwd, live, progress };
         let (asked, played) = tokio::join!(
-            progress.during("Codex", codex::look(subject)),
+            progress.during("Codex", codex::look(subject, running)),
             progress.during("a trial turn", trial::play(&program)),
         );
         findings.extend(asked.into_iter().chain(played));
@@ -162,6 +207,9 @@ async fn on_the_disk(home: Home, cwd: PathBuf, team: Team) -> Vec<Finding> {
     });
     match looked.await {
         Ok(found) => found,
-        Err(error) => vec![Check::Directories.error(format!("the files could not be looked at: {error}"))],
+        Err(error) => {
+            let finding = Check::Directories.error(format!("the files could not be looked at: {error}"));
+            vec![finding.because("nothing is known of them").mend("atm-agent-mcp doctor, once more")]
+        }
     }
 }

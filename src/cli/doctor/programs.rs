@@ -7,11 +7,14 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::finding::{Check, Finding};
+use crate::cli::shell;
+use crate::codex::group;
 use crate::codex::program::{self, OLDEST, UI_LEAVES_TOOLS, Version};
 use crate::codex::{Environment, StartError};
 
 /// How long a program may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(10);
+const NO_CODEX: &str = "agents are threads of Codex: without it there are none";
 const INSTALL_CODEX: &str = "npm install -g @openai/codex";
 const UPDATE_CODEX: &str = "npm install -g @openai/codex@latest";
 
@@ -29,7 +32,8 @@ pub(super) fn own() -> Vec<Finding> {
         found.push(
             Check::Programs
                 .note(format!("the command atm-agent-mcp is another one: {}", other.display()))
-                .because("a client that is told to run `atm-agent-mcp` runs that one, and not this"),
+                .because("a client that is told to run `atm-agent-mcp` runs that one, and not this")
+                .mend("nothing, if that is what you want; else put the directory of this one first on PATH"),
         );
     }
     found
@@ -42,7 +46,9 @@ pub(super) async fn codex(setting: Option<&Path>, environment: &Environment) -> 
         Err(StartError::NotFound { looked_for }) => {
             return (None, vec![missing_codex(&looked_for)]);
         }
-        Err(error) => return (None, vec![Check::Programs.error(error.to_string())]),
+        Err(error) => {
+            return (None, vec![Check::Programs.error(error.to_string()).because(NO_CODEX).mend(INSTALL_CODEX)]);
+        }
     };
     let said = says(&path, &["--version"], environment).await;
     let finding = judge_codex(&path, said);
@@ -53,7 +59,7 @@ pub(super) async fn codex(setting: Option<&Path>, environment: &Environment) -> 
 fn missing_codex(looked_for: &Path) -> Finding {
     Check::Programs
         .error(format!("Codex was not found (looked for {})", looked_for.display()))
-        .because("agents are threads of Codex: without it there are none")
+        .because(NO_CODEX)
         .mend(format!("{INSTALL_CODEX}, or set ATM_AGENT_MCP_CODEX_BIN or the key codex_bin to its path"))
 }
 
@@ -77,7 +83,7 @@ fn judge_codex(path: &Path, said: Result<String, String>) -> Finding {
             .mend(format!("{at} --version")),
         Err(why) => Check::Programs
             .error(format!("Codex ({at}) cannot be run: {why}"))
-            .because("agents are threads of Codex: without it there are none")
+            .because(NO_CODEX)
             .mend(INSTALL_CODEX),
     }
 }
@@ -87,36 +93,63 @@ pub(super) async fn can_attach(codex: &Path, environment: &Environment) -> bool 
     says(codex, &["resume", "--help"], environment).await.is_ok_and(|help| help.contains("--remote"))
 }
 
-/// Those that are not needed by us, but by others.
-pub(super) async fn others(environment: &Environment) -> Vec<Finding> {
-    let (claude, node, git) = tokio::join!(
-        other("claude", "Claude Code", environment),
-        other("node", "Node", environment),
-        other("git", "git", environment),
-    );
-    vec![
-        claude.unwrap_or_else(|why| {
-            Check::Programs
-                .note(why)
-                .because("any MCP client can lead the agents; Claude Code is the one that also has teams and mail")
-                .mend("npm install -g @anthropic-ai/claude-code")
-        }),
-        node.unwrap_or_else(|why| {
-            Check::Programs
-                .note(why)
-                .because("npm installs and updates Codex with it; a running Codex does not need it")
-        }),
-        git.unwrap_or_else(|why| {
-            Check::Programs.note(why).because("agents work in repositories, and most look at them with git")
-        }),
-    ]
+/// One that is not needed by us, but by others.
+struct Other {
+    command: &'static str,
+    name: &'static str,
+    why: &'static str,
+    mend: &'static str,
 }
 
-async fn other(command: &str, name: &str, environment: &Environment) -> Result<Finding, String> {
-    let path = which::which(command).map_err(|_| format!("{name} was not found (looked for {command})"))?;
-    match says(&path, &["--version"], environment).await {
-        Ok(said) => Ok(Check::Programs.ok(format!("{name} {} ({})", number_in(&said), path.display()))),
-        Err(why) => Ok(Check::Programs.warning(format!("{name} ({}) cannot be run: {why}", path.display()))),
+const OTHERS: [Other; 3] = [
+    Other {
+        command: "claude",
+        name: "Claude Code",
+        why: "any MCP client can lead the agents; Claude Code is the one that also has teams and mail",
+        mend: "npm install -g @anthropic-ai/claude-code",
+    },
+    Other {
+        command: "node",
+        name: "Node",
+        why: "npm installs and updates Codex with it; a running Codex does not need it",
+        mend: "install it from https://nodejs.org when you need npm; until then nothing needs to be done",
+    },
+    Other {
+        command: "git",
+        name: "git",
+        why: "agents work in repositories, and most look at them with git",
+        mend: "install it with the packages of your system",
+    },
+];
+
+/// Looks for those, too.
+pub(super) async fn others(environment: &Environment) -> Vec<Finding> {
+    let [claude, node, git] = OTHERS;
+    let (claude, node, git) = tokio::join!(claude.look(environment), node.look(environment), git.look(environment));
+    vec![claude, node, git]
+}
+
+impl Other {
+    async fn look(self, environment: &Environment) -> Finding {
+        match which::which(self.command) {
+            Ok(path) => self.judge(&path, says(&path, &["--version"], environment).await),
+            Err(_) => {
+                let what = format!("{} was not found (looked for {})", self.name, self.command);
+                Check::Programs.note(what).because(self.why).mend(self.mend)
+            }
+        }
+    }
+
+    fn judge(&self, path: &Path, said: Result<String, String>) -> Finding {
+        let Other { name, why, mend, .. } = self;
+        let at = path.display();
+        match said {
+            Ok(said) => Check::Programs.ok(format!("{name} {} ({at})", number_in(&said))),
+            Err(failed) => Check::Programs
+                .warning(format!("{name} ({at}) cannot be run: {failed}"))
+                .because(*why)
+                .mend(format!("{} --version, to see it for yourself; {mend}", shell::path(path))),
+        }
     }
 }
 
@@ -143,7 +176,7 @@ async fn says_within(
         command.env_remove(name);
     }
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let output = tokio::time::timeout(patience, command.output()).await;
+    let output = tokio::time::timeout(patience, group::output(command)).await;
     let output = output.map_err(|_| format!("it does not end within {} s", patience.as_secs()))?;
     let output = output.map_err(|error| error.to_string())?;
     if !output.status.success() {
@@ -164,7 +197,7 @@ mod tests {
         let judged = |said: Result<&str, &str>| {
             let said = said.map(str::to_owned).map_err(str::to_owned);
             let finding = judge_codex(Path::new("/c"), said);
-            (finding.level, finding.what, finding.mend.unwrap_or_default())
+            (finding.level, finding.what.clone(), finding.mend().unwrap_or_default().to_owned())
         };
         let text = |level, what: &str, mend: &str| (level, what.to_owned(), mend.to_owned());
         assert_eq!(judged(Ok("codex-cli 0.169.0\n")), text(Level::Ok, "Codex 0.169.0 (/c)", ""));
@@ -173,6 +206,15 @@ mod tests {
         assert_eq!(judged(Ok("codex-cli 0.99.1")), text(Level::Error, old, UPDATE_CODEX));
         assert_eq!(judged(Ok("hello")).0, Level::Warning);
         assert_eq!(judged(Err("no")), text(Level::Error, "Codex (/c) cannot be run: no", INSTALL_CODEX));
+    }
+
+    #[test]
+    fn a_program_of_others_that_cannot_be_run_is_told_with_what_it_is_for() {
+        let [claude, ..] = OTHERS;
+        let finding = claude.judge(Path::new("/c"), Err("no".into()));
+        assert_eq!((finding.level, finding.what.as_str()), (Level::Warning, "Claude Code (/c) cannot be run: no"));
+        let mend = "/c --version, to see it for yourself; npm install -g @anthropic-ai/claude-code";
+        assert_eq!(finding.mend(), Some(mend));
     }
 
     #[cfg(unix)]

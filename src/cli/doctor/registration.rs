@@ -65,7 +65,7 @@ mod tests {
         }
         let files = Files { claude: Some(claude), mcp_json: vec![shared], desktop: None };
         let found = look(&files, root.path());
-        found.into_iter().map(|one| (one.level, one.what + " | " + &one.mend.unwrap_or_default())).collect()
+        found.into_iter().map(|one| (one.level, format!("{} | {}", one.what, one.mend().unwrap_or_default()))).collect()
     }
 
     #[test]

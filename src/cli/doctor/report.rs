@@ -4,11 +4,14 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::finding::{Check, Finding, Level, Mending};
+use super::finding::{Advice, Check, Finding, Level, Mending};
 use crate::plain::on_one_line;
 
 /// The version of the JSON.
 const VERSION: u32 = 1;
+
+/// The exit code of an error, and of who could not look.
+pub(super) const AGENTS_CANNOT_WORK: u8 = 2;
 
 /// Everything that was found, in the order of the checks.
 #[derive(Debug)]
@@ -63,7 +66,7 @@ impl Report {
         match self.level() {
             Level::Ok | Level::Note => 0,
             Level::Warning => 1,
-            Level::Error => 2,
+            Level::Error => AGENTS_CANNOT_WORK,
         }
     }
 
@@ -117,8 +120,8 @@ impl<'a> JsonFinding<'a> {
             Mending::Done => (Some("done"), None),
             Mending::Failed(why) => (Some("failed"), Some(why.as_str())),
         };
-        let Finding { check, level, what, why, mend, .. } = finding;
-        let (why, mend) = (why.as_deref(), mend.as_deref());
+        let Finding { check, level, what, advice, .. } = finding;
+        let (why, mend) = (advice.as_ref().map(|advice| advice.why.as_str()), finding.mend());
         JsonFinding { check: *check, level: *level, what, why, mend, fix, fix_error }
     }
 }
@@ -132,7 +135,6 @@ fn tell(text: &mut String, finding: &Finding, colour: Colour) {
         (_, Level::Error) => "error",
     };
     let mark = colour.of(finding.stands(), &format!("{word:<7}"));
-    let more = [("why: ", &finding.why), ("mend: ", &finding.mend)];
     let failed = match &finding.mending {
         Mending::Failed(why) => Some(why),
         Mending::ByHand | Mending::Possible(_) | Mending::Done => None,
@@ -146,8 +148,8 @@ fn tell(text: &mut String, finding: &Finding, colour: Colour) {
     if finding.mending == Mending::Done {
         return;
     }
-    let more = more.into_iter().filter_map(|(word, said)| Some((word, said.as_ref()?)));
-    for (word, said) in more.chain(failed.map(|why| ("--fix could not: ", why))) {
+    let advice = finding.advice.iter().flat_map(|Advice { why, mend }| [("why: ", why), ("mend: ", mend)]);
+    for (word, said) in advice.chain(failed.map(|why| ("--fix could not: ", why))) {
         writeln!(text, "           {}{}", colour.dim(word), on_one_line(said)).expect("a text takes it");
     }
 }
@@ -181,25 +183,30 @@ impl Colour {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Fix;
+    use super::super::finding::{Fix, Trouble};
     use super::*;
 
     fn report() -> Report {
         Report::new(vec![
             Check::Leftovers.warning("a dead server").because("it holds memory").mend("doctor --fix").fix(Fix::Runs),
             Check::Programs.ok("Codex 0.169.0"),
-            Check::Programs.note("no Claude\u{1b}[2J Code\nmend: rm -r /"),
+            Check::Programs
+                .note("no Claude\u{1b}[2J Code\nmend: rm -r /")
+                .because("it is optional")
+                .mend("nothing needs to be done"),
         ])
     }
 
     #[test]
     fn the_exit_code_says_how_bad_it_is_and_what_was_mended_does_not_count() {
         let code = |findings| Report::new(findings).code();
+        let trouble = |level: fn(Check, &'static str) -> Trouble| level(Check::Programs, "x").because("y").mend("z");
+        let (note, warning, error) = (trouble(Check::note), trouble(Check::warning), trouble(Check::error));
         assert_eq!(code(vec![]), 0);
-        assert_eq!(code(vec![Check::Programs.note("x"), Check::Codex.ok("y")]), 0);
-        assert_eq!(code(vec![Check::Programs.warning("x"), Check::Codex.ok("y")]), 1);
-        assert_eq!(code(vec![Check::Programs.warning("x"), Check::Codex.error("y")]), 2);
-        let after = |mending| Finding { mending, ..Check::Leftovers.warning("x") };
+        assert_eq!(code(vec![note, Check::Codex.ok("y")]), 0);
+        assert_eq!(code(vec![warning.clone(), Check::Codex.ok("y")]), 1);
+        assert_eq!(code(vec![warning.clone(), error]), 2);
+        let after = |mending| Finding { mending, ..warning.clone() };
         assert_eq!(code(vec![after(Mending::Done)]), 0);
         assert_eq!(code(vec![after(Mending::Failed("no".into()))]), 1);
     }
@@ -211,6 +218,8 @@ Programs
   ok       Codex 0.169.0
   note     no Claude\\u{1b}[2J Code
            | mend: rm -r /
+           why: it is optional
+           mend: nothing needs to be done
 
 What servers left
   warning  a dead server
@@ -249,5 +258,20 @@ What servers left
             "mend": "doctor --fix", "fix": "possible",
         });
         assert_eq!(*last, expected);
+    }
+
+    #[test]
+    fn the_guide_describes_every_check_and_every_field_of_the_json() {
+        let guide = include_str!("../../../docs/guides/trouble.md");
+        let mut report = report();
+        report.findings[2].mending = Mending::Failed("no right to".into());
+        let told = report.json();
+        let json = serde_json::to_value(&told).unwrap();
+        let mut rows: Vec<String> = json.as_object().unwrap().keys().cloned().collect();
+        rows.extend(json["findings"][2].as_object().unwrap().keys().map(|field| format!("findings[].{field}")));
+        rows.extend(Check::ALL.map(|check| serde_json::to_value(check).unwrap().as_str().unwrap().to_owned()));
+        assert_eq!(rows.len(), 4 + 7 + Check::ALL.len());
+        let missing: Vec<&String> = rows.iter().filter(|row| !guide.contains(&format!("| `{row}` |"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 }

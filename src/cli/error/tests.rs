@@ -29,9 +29,18 @@ fn text() -> String {
     "WHY".to_owned()
 }
 
+fn line() -> Source {
+    Source::File { path: path().into(), line: 3 }
+}
+
 fn general() -> Vec<CliError> {
     vec![
         CliError::Config(ConfigError::Unreadable { path: path(), error: why() }),
+        CliError::Config(ConfigError::Unreadable { path: path(), error: io::ErrorKind::NotFound.into() }),
+        CliError::Config(ConfigError::Toml { at: line(), problem: text() }),
+        CliError::Config(ConfigError::Value { at: line(), problem: text() }),
+        CliError::Config(ConfigError::Value { at: Source::Environment("ATM_AGENT_MCP_ROLE"), problem: text() }),
+        CliError::Config(ConfigError::Value { at: Source::Flag("--role"), problem: text() }),
         CliError::Config(ConfigError::NoFastModel),
         CliError::Serve(ServeError::Resume(text())),
         CliError::Serve(ServeError::NoAgent(text())),
