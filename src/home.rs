@@ -220,11 +220,21 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
     steps::at("write.written");
     aside.as_file().sync_all()?;
     steps::at("write.synced");
-    aside.persist(path)?;
+    replace(aside, path)?;
     steps::at("write.renamed");
     sync_dir(dir)?;
     steps::at("write.done");
     Ok(())
+}
+
+/// Puts a file that was written aside in the place of another: on Windows too if somebody has that one open, which tempfile's
+/// own way does not.
+pub fn replace(aside: tempfile::NamedTempFile, path: &Path) -> io::Result<fs::File> {
+    let (file, name) = aside.into_parts();
+    fs::rename(&name, path)?;
+    // It has no name aside any more that could be removed.
+    name.keep().ok();
+    Ok(file)
 }
 
 /// Appends whole lines to a file (0600), in one write: those of several writers do not mix. What a crash or a full disk has
@@ -291,6 +301,7 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"one");
     }
 
+    #[cfg(unix)]
     #[test]
     fn claudes_files_are_in_the_home_unless_only_claude_was_moved() {
         let team = TeamName::parse("my_Team").unwrap();

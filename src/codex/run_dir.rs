@@ -26,7 +26,8 @@ const SOCKET_PATH_MAX: usize = 100;
 pub struct RunDir {
     path: PathBuf,
     id: String,
-    _owner: File,
+    /// As long as we live.
+    owner: Option<File>,
     /// Where the socket is when the path above is too long for one.
     #[cfg(unix)]
     elsewhere: Option<tempfile::TempDir>,
@@ -60,7 +61,7 @@ impl RunDir {
         Ok(RunDir {
             path,
             id,
-            _owner: owner,
+            owner: Some(owner),
             #[cfg(unix)]
             elsewhere,
         })
@@ -96,6 +97,8 @@ const ELSEWHERE: &str = "atm-socket-";
 impl Drop for RunDir {
     fn drop(&mut self) {
         end_all_marked(&self.id);
+        // Windows keeps a directory with an open file in it.
+        self.owner = None;
         fs::remove_dir_all(&self.path).ok();
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 
 use super::MailError;
-use crate::home::{private_dirs, sync_dir};
+use crate::home::{private_dirs, replace, sync_dir};
 use crate::steps;
 
 /// How old the directory's time must be for its holder to be dead.
@@ -125,7 +125,7 @@ impl Held {
             tracing::warn!(lock = %self.dir.display(), "the lock was lost before anything was written; once more");
             return Err(Stop::Lost);
         }
-        aside.persist(&self.file).map_err(|failed| MailError::files(&self.file)(failed.error))?;
+        replace(aside, &self.file).map_err(MailError::files(&self.file))?;
         steps::at("mail.replaced");
         // It is there for everybody to see: to say that it failed would be the greater lie.
         if let Err(error) = sync_dir(parent(&self.file)) {

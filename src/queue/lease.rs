@@ -189,7 +189,7 @@ impl Lease {
 
     /// Puts our lock file in the place of a dead holder's, whose OS lock we have.
     fn replace(path: &Path, us: &Holder) -> io::Result<Lease> {
-        let file = prepare(path, us)?.persist(path)?;
+        let file = home::replace(prepare(path, us)?, path)?;
         steps::at("claim.replaced");
         Ok(Lease { path: path.to_owned(), _file: file })
     }
