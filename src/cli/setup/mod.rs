@@ -7,6 +7,7 @@ mod file;
 pub(in crate::cli) mod lost;
 mod memory;
 mod plan;
+mod settings;
 mod step;
 
 use std::io::IsTerminal;
@@ -26,9 +27,6 @@ use completions::Dirs;
 use memory::Memory;
 use plan::{Plan, Program, Registration, Seen, Wish};
 use step::{Scope, Step, What, fingerprint};
-
-/// The settings of a repository, all of them commented out.
-const SETTINGS: &str = include_str!("atm.toml");
 
 /// Register this program with Claude Code, and what else makes it at home; shown first, done with --yes
 ///
@@ -124,7 +122,7 @@ fn plan(args: &Args, cwd: &Path, claude: &Claude, memory: &Memory) -> Result<Pla
     let mut plan = plan::clients(&wish, &seen)?;
     if args.settings {
         let root = Repository::around(cwd).map_or_else(|| cwd.to_owned(), |repository| repository.root().to_owned());
-        plan.write(What::Settings, &root.join(".atm.toml"), SETTINGS.to_owned(), memory);
+        plan.write(What::Settings, &root.join(".atm.toml"), settings::file(), memory);
     }
     if let Some(shell) = args.completions {
         let shell = shell.or_else(Shell::from_env).ok_or(SetupFailure::NoShell)?;
@@ -230,38 +228,4 @@ fn next(steps: &[Step]) -> String {
         text += "  atm-agent-mcp config          # what holds here, and why\n";
     }
     text + "  atm-agent-mcp setup --undo    # takes all of it back\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_setting_of_the_written_file_is_one_that_there_is() {
-        let dir = tempfile::tempdir().unwrap();
-        let all: String = SETTINGS
-            .lines()
-            .map(|line| match line.strip_prefix("# ") {
-                Some(setting) if setting.starts_with('[') || setting.contains(" = ") => format!("{setting}\n"),
-                _ => format!("{line}\n"),
-            })
-            .collect();
-        std::fs::write(dir.path().join("AGENTS.md"), "").unwrap();
-        for text in [SETTINGS, &all] {
-            std::fs::create_dir_all(dir.path().join(".git")).unwrap();
-            std::fs::write(dir.path().join(".atm.toml"), text).unwrap();
-            let loaded = crate::config::load(&crate::config::Sources {
-                flags: &crate::config::ServeFlags::default(),
-                env: &|_| None,
-                cwd: dir.path(),
-                home: &Home::at(dir.path()),
-            });
-            let loaded = loaded.unwrap_or_else(|error| panic!("{error}\n{text}"));
-            assert!(
-                loaded.warnings.is_empty(),
-                "{:?}",
-                loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
-            );
-        }
-    }
 }
