@@ -59,6 +59,8 @@ pub(super) struct Entry {
     pub(super) spot: Spot,
     /// `None` for one that is not started but reached over the network.
     pub(super) launch: Option<Launch>,
+    /// The names of the variables that it is given.
+    pub(super) variables: Vec<String>,
 }
 
 /// Where Claude Code is used: what is said of these directories, or of one above them, is seen.
@@ -89,7 +91,7 @@ impl Files {
         let root = Repository::around(cwd).map(|repository| repository.root().to_owned());
         let is_inside = |dir: &&Path| *dir == cwd || root.as_ref().is_some_and(|root| dir.starts_with(root));
         Files {
-            claude: claude.map(|dir| dir.join(".claude.json")),
+            claude: claude.map(|dir| cwd.join(dir).join(".claude.json")),
             mcp_json: cwd.ancestors().take_while(is_inside).map(|dir| dir.join(".mcp.json")).collect(),
             desktop: applications.map(|dir| dir.join("Claude").join("claude_desktop_config.json")),
         }
@@ -114,11 +116,17 @@ impl Files {
 impl Found {
     fn read(&mut self, file: &Path, entries: impl Fn(&str, &Path) -> Vec<Entry>) {
         match fs::read_to_string(file) {
-            Ok(text) if json_edit::fields(text.trim()).is_some() => self.entries.extend(entries(&text, file)),
             // As empty as one that is not there.
             Ok(text) if text.trim().is_empty() => {}
-            Ok(_) => self.unread.push((file.to_owned(), "it is not a JSON object".to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(text) => {
+                self.entries.extend(entries(&text, file));
+                self.unread.extend(json_edit::trouble(&text, &["mcpServers"]).map(|why| (file.to_owned(), why)));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if file.symlink_metadata().is_ok() {
+                    self.unread.push((file.to_owned(), "it is a link that leads nowhere".to_owned()));
+                }
+            }
             Err(error) => self.unread.push((file.to_owned(), error.to_string())),
         }
     }
@@ -136,6 +144,13 @@ impl Spot {
             Holder::Local { project } => vec!["projects", project, "mcpServers", &self.name],
             Holder::User | Holder::Project | Holder::Desktop => vec!["mcpServers", &self.name],
         }
+    }
+
+    /// Those that lead to the object that it is in.
+    pub(super) fn above(&self) -> Vec<&str> {
+        let mut path = self.path();
+        path.pop();
+        path
     }
 }
 
@@ -191,8 +206,14 @@ fn servers(text: &str, file: &Path, holder: &Holder) -> Vec<Entry> {
     let entry = |(name, server): (String, &str)| Entry {
         spot: Spot { file: file.to_owned(), holder: holder.clone(), name },
         launch: serde_json::from_str(server).ok(),
+        variables: variables(server),
     };
     servers.into_iter().map(entry).collect()
+}
+
+fn variables(server: &str) -> Vec<String> {
+    let env = json_edit::value(server, &["env"]).and_then(json_edit::fields).unwrap_or_default();
+    env.into_iter().map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

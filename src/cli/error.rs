@@ -145,9 +145,13 @@ impl CliError {
                 | QueueFailure::NotUtf8(_)
                 | QueueFailure::Queue(QueueError::Text(_)),
             )
-            | CliError::Setup(SetupFailure::NameTaken { .. } | SetupFailure::Name(_) | SetupFailure::NoShell) => {
-                Kind::Usage
-            }
+            | CliError::Setup(
+                SetupFailure::NameTaken { .. }
+                | SetupFailure::Name(_)
+                | SetupFailure::NoShell
+                | SetupFailure::Broken { .. }
+                | SetupFailure::LeadsOut { .. },
+            ) => Kind::Usage,
             CliError::Serve(_)
             | CliError::Queue(_)
             | CliError::Attach(_)
@@ -171,7 +175,7 @@ impl CliError {
             CliError::Queue(failure) => of_queue(failure)?,
             CliError::Attach(failure) => return of_attach(failure),
             CliError::Top(failure) => of_top(failure)?,
-            CliError::Setup(failure) => of_setup(failure)?,
+            CliError::Setup(failure) => return of_setup(failure),
             CliError::Config(error) => return Some(of_config(error)),
             CliError::Serve(ServeError::Resume(_)) => {
                 "start without --resume; agent_sessions lists who can be continued"
@@ -180,7 +184,7 @@ impl CliError {
                 "this command is started by Codex for an agent; there is no need to start it by hand"
             }
             CliError::Serve(ServeError::Handshake(_)) => {
-                "this command speaks MCP on stdin and stdout; it is started by a client: claude mcp add codex -- atm-agent-mcp serve"
+                "this command speaks MCP on stdin and stdout; it is started by a client: claude mcp add --scope user codex -- atm-agent-mcp serve"
             }
             CliError::NoHome => "set HOME, or ATM_HOME to the directory that stands for it",
             CliError::NoDirectory(_) => "go to a directory that is there",
@@ -298,22 +302,34 @@ fn of_top(failure: &TopFailure) -> Option<&'static str> {
     }
 }
 
-fn of_setup(failure: &SetupFailure) -> Option<&'static str> {
-    match failure {
-        SetupFailure::NoClaude => Some(
-            "`atm-agent-mcp setup --mcp-json` writes the entry into .mcp.json here, which Claude Code and other clients read",
-        ),
-        SetupFailure::NameTaken { .. } => Some("choose another one with --name"),
-        SetupFailure::Changed { .. } => Some("run it again"),
-        SetupFailure::Memory { .. } => Some("move the file away; what was done before is then yours to take back"),
-        SetupFailure::NoShell => Some("name it: --completions bash"),
-        SetupFailure::NotBack(_) => Some("it is still remembered: run `atm-agent-mcp setup --undo` again"),
-        SetupFailure::Claude { .. } => Some("run that command in a terminal; `atm-agent-mcp setup` goes on from there"),
-        SetupFailure::File { .. } => {
-            Some("see to its permissions, and run it again: what is done already is passed over")
+fn of_setup(failure: &SetupFailure) -> Option<Cow<'static, str>> {
+    let hint = match failure {
+        SetupFailure::NoClaude => {
+            "`atm-agent-mcp setup --mcp-json` writes the entry into .mcp.json here, which Claude Code and other clients read"
         }
-        SetupFailure::Name(_) => None,
-    }
+        SetupFailure::NameTaken { .. } => "choose another one with --name",
+        SetupFailure::Changed { .. } | SetupFailure::Overtaken => "run it again",
+        SetupFailure::Memory { .. } => "move the file away; what was done before is then yours to take back",
+        SetupFailure::NoShell => "name it: --completions bash",
+        SetupFailure::NotBack(_) => "it is still remembered: run `atm-agent-mcp setup --undo` again",
+        SetupFailure::Claude { .. } => "run that command in a terminal; `atm-agent-mcp setup` goes on from there",
+        SetupFailure::File { .. } => {
+            "see to its permissions, or to who holds it, and run it again: what is done already is passed over"
+        }
+        SetupFailure::ClaudeHangs { .. } => {
+            "run that command in a terminal, where it can say what it waits for; `atm-agent-mcp setup` goes on from there"
+        }
+        SetupFailure::Broken { .. } => "mend it, or move it away, and run it again; nothing else was done",
+        SetupFailure::LeadsOut { .. } => "put a file in its place, or change the one that it leads to yourself",
+        SetupFailure::Left(_) => "it is yours now, and forgotten: take back by hand what you do not want to keep",
+        SetupFailure::Halfway { error, .. } => {
+            let undo = "`atm-agent-mcp setup --undo` takes back what stands";
+            let whole = of_setup(error).map_or_else(|| undo.to_owned(), |hint| format!("{hint}; {undo}"));
+            return Some(Cow::Owned(whole));
+        }
+        SetupFailure::Name(_) => return None,
+    };
+    Some(Cow::Borrowed(hint))
 }
 
 #[cfg(test)]

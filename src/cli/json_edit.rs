@@ -24,6 +24,28 @@ pub(super) fn value<'a>(text: &'a str, path: &[&str]) -> Option<&'a str> {
     })
 }
 
+/// Why a text takes no field below these names: it is no JSON, or something on the way is no object. Values are not quoted.
+pub(super) fn trouble(text: &str, above: &[&str]) -> Option<String> {
+    if let Err(error) = serde_json::from_str::<&RawValue>(text) {
+        return Some(format!("it is no JSON: {error}"));
+    }
+    let found = (0..=above.len()).map_while(|depth| Some((depth, value(text, &above[..depth])?)));
+    let (depth, wrong) = found.into_iter().find(|(_, found)| fields(found).is_none())?;
+    let what = match wrong.as_bytes()[0] {
+        b'[' => "an array",
+        b'"' => "a text",
+        b'n' => "null",
+        b't' | b'f' => "a boolean",
+        b'{' => "an object with a name that is no Unicode",
+        _ => "a number",
+    };
+    let whose = above[..depth].last().map_or("it".to_owned(), |name| format!("{name:?}"));
+    let before = &text[..place(text, wrong).start];
+    let (line, column) =
+        (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+    Some(format!("{whose} is {what}, and no object (line {line} column {column})"))
+}
+
 /// The text with this value at that path: in place of what is there, or as the last field of its object. Objects that lack
 /// on the way are made. `None` if the text is no object, or something on the way is none.
 pub(super) fn set(text: &str, path: &[&str], new: &impl Serialize) -> Option<String> {
@@ -60,6 +82,24 @@ fn put(text: &str, path: &[&str], spread: &str, compact: &str) -> Option<String>
         format!(", {key}: {compact}")
     };
     Some(replaced(text, end..end, &field))
+}
+
+/// The text with the value at that path written so, as it is; `None` if there is none.
+pub(super) fn restore(text: &str, path: &[&str], written: &str) -> Option<String> {
+    Some(replaced(text, place(text, value(text, path)?), written))
+}
+
+/// An array with what `change` gives in place of its texts; how the others are written stays.
+pub(super) fn with_texts(array: &str, change: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let items: Vec<&RawValue> = serde_json::from_str(array).ok()?;
+    let mut edited = array.to_owned();
+    for item in items.iter().rev() {
+        let text: Option<String> = serde_json::from_str(item.get()).ok();
+        if let Some(new) = text.and_then(|text| change(&text)) {
+            edited.replace_range(place(array, item.get()), &serde_json::to_string(&new).ok()?);
+        }
+    }
+    Some(edited)
 }
 
 /// The text without the field at that path; `None` if it is not there.
@@ -196,6 +236,29 @@ mod tests {
         assert_eq!(set("[]", &["a"], &1), None);
         assert_eq!(set(r#"{"a": 1}"#, &["a", "b"], &1), None);
         assert_eq!(set("{", &["a"], &1), None);
+    }
+
+    #[test]
+    fn texts_of_an_array_change_and_how_it_is_written_stays() {
+        let change = |text: &str| (text == "a").then(|| "\"b\"".to_owned());
+        assert_eq!(
+            with_texts("[ \"a\",1 ,\n\"c\",\"a\"]", change).unwrap(),
+            "[ \"\\\"b\\\"\",1 ,\n\"c\",\"\\\"b\\\"\"]"
+        );
+        assert_eq!(
+            restore(FILE, &["mcpServers", "x", "args"], "[ ]").unwrap(),
+            FILE.replace("[\n        \"a\"\n      ]", "[ ]")
+        );
+    }
+
+    #[test]
+    fn what_keeps_a_text_from_being_edited_is_named_with_its_place_and_not_quoted() {
+        let of = |text: &str| trouble(text, &["mcpServers"]).unwrap_or_default();
+        assert!(of("{\"a\": 1,\n}").ends_with("line 2 column 1"), "{}", of("{\"a\": 1,\n}"));
+        assert_eq!(of(" [1]"), "it is an array, and no object (line 1 column 2)");
+        assert_eq!(of("\"sk-secret\""), "it is a text, and no object (line 1 column 1)");
+        assert_eq!(of("{\n\"mcpServers\": 7}"), "\"mcpServers\" is a number, and no object (line 2 column 15)");
+        assert_eq!(of("{\"mcpServers\": {}}") + &of("{}"), "");
     }
 
     #[test]

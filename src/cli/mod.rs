@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
             log::start();
         }
         let done = match command {
-            Command::Setup(args) => setup::run(args),
+            Command::Setup(args) => runtime.block_on(setup::run(args)),
             Command::Serve(args) => runtime.block_on(serve::run(args)),
             Command::Attach(args) => runtime.block_on(attach::run(args)),
             Command::Top(args) => runtime.block_on(top::run(args)),

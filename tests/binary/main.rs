@@ -26,6 +26,8 @@ mod roster;
 mod server;
 mod settings;
 mod setup;
+mod setup_refused;
+mod setup_undo;
 mod stage;
 mod starts;
 mod turns;

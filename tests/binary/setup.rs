@@ -10,60 +10,73 @@ use crate::queue_cli::{Said, said};
 use crate::stage::Stage;
 
 /// A home, a project, and programs on a `PATH` of their own.
-struct Home {
-    stage: Stage,
-    bin: PathBuf,
+pub(crate) struct Home {
+    pub(crate) stage: Stage,
+    pub(crate) bin: PathBuf,
 }
 
 impl Home {
-    async fn new() -> Home {
+    pub(crate) async fn new() -> Home {
         let stage = Stage::set(json!({})).await;
         let bin = stage.home().join("bin");
         fs::create_dir_all(&bin).unwrap();
         Home { stage, bin }
     }
 
-    async fn says(&self, args: &[&str]) -> Said {
+    pub(crate) async fn says(&self, args: &[&str]) -> Said {
+        said(self.command(args), b"").await
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> tokio::process::Command {
         let mut command = self.stage.program(&[&["setup"], args].concat());
         for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "APPDATA"] {
             command.env_remove(name);
         }
         command.env("PATH", &self.bin).env("USERPROFILE", self.stage.home()).env("SHELL", "/bin/zsh");
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        said(command, b"").await
+        command
     }
 
-    async fn shows(&self, args: &[&str]) -> String {
+    pub(crate) async fn shows(&self, args: &[&str]) -> String {
         let said = self.says(args).await;
         assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
         said.stdout
     }
 
-    fn write(&self, path: &Path, text: &str) {
+    pub(crate) fn write(&self, path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    fn claude(&self) -> PathBuf {
+    /// A Claude Code that is this script of the shell.
+    #[cfg(unix)]
+    pub(crate) fn with_claude(&self, script: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let claude = self.bin.join("claude");
+        self.write(&claude, &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(&claude, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub(crate) fn claude(&self) -> PathBuf {
         self.stage.home().join(".claude.json")
     }
 
-    fn mcp_json(&self) -> PathBuf {
+    pub(crate) fn mcp_json(&self) -> PathBuf {
         self.project().join(".mcp.json")
     }
 
     /// As the program sees it.
-    fn project(&self) -> PathBuf {
+    pub(crate) fn project(&self) -> PathBuf {
         self.stage.project().canonicalize().unwrap()
     }
 
     /// What setup remembers.
-    fn memory(&self) -> PathBuf {
+    pub(crate) fn memory(&self) -> PathBuf {
         self.stage.home().join(".config/atm/setup.json")
     }
 }
 
-fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -143,22 +156,6 @@ async fn claude_desktop_starts_this_program_by_its_whole_path() {
 }
 
 #[tokio::test]
-async fn what_was_changed_since_is_left_as_it_is() {
-    let home = Home::new().await;
-    home.write(&home.mcp_json(), r#"{"mcpServers": {"codex": {"command": "codex", "args": ["mcp-server"]}}}"#);
-    home.shows(&["--mcp-json", "--settings", "--yes"]).await;
-    let theirs = r#"{"mcpServers": {"codex": {"command": "atm-agent-mcp", "args": ["serve", "--fast"]}}}"#;
-    home.write(&home.mcp_json(), theirs);
-    let settings = home.project().join(".atm.toml");
-    home.write(&settings, "# mine\n");
-    let would = home.says(&["--undo"]).await;
-    assert!(would.stdout.contains("where it is still as it was left") && would.stderr.contains("--yes"), "{would:?}");
-    let back = home.shows(&["--undo", "--yes"]).await;
-    assert_eq!(back.matches("left, for it was changed since: ").count(), 2, "{back}");
-    assert_eq!((read(&home.mcp_json()).as_str(), read(&settings).as_str()), (theirs, "# mine\n"));
-}
-
-#[tokio::test]
 async fn without_claude_code_it_says_so_and_an_mcp_json_can_be_written() {
     let home = Home::new().await;
     let said = home.says(&["--yes"]).await;
@@ -190,10 +187,6 @@ async fn a_name_of_another_server_and_files_of_others_are_not_taken() {
     let note = home.shows(&["--settings", "--yes"]).await;
     assert!(note.contains("is not from setup, so it stays as it is"), "{note}");
     assert_eq!(read(&settings), "# mine\n");
-    home.write(&home.mcp_json(), "{ no JSON");
-    let left = home.says(&["--mcp-json", "--yes"]).await;
-    assert!(left.code == Some(1) && left.stdout.contains("it is not a JSON object"), "{left:?}");
-    assert_eq!(read(&home.mcp_json()), "{ no JSON");
     assert!(!home.memory().exists(), "what was not done is not remembered");
 }
 
@@ -221,12 +214,9 @@ async fn completions_are_written_for_the_users_shell_and_renewed_only_if_they_ar
 #[cfg(unix)]
 #[tokio::test]
 async fn a_claude_code_that_does_not_do_it_is_quoted_and_nothing_is_remembered() {
-    use std::os::unix::fs::PermissionsExt;
     let home = Home::new().await;
-    let claude = home.bin.join("claude");
     for (script, what) in [("echo out of order >&2; exit 3", "out of order"), ("exit 0", "the entry is not in")] {
-        home.write(&claude, &format!("#!/bin/sh\n{script}\n"));
-        fs::set_permissions(&claude, fs::Permissions::from_mode(0o755)).unwrap();
+        home.with_claude(script);
         let said = home.says(&["--yes"]).await;
         assert!(said.code == Some(1) && said.stderr.contains(what), "{said:?}");
         assert!(said.stderr.contains("`claude mcp add --scope user codex -- "), "{said:?}");

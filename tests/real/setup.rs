@@ -168,12 +168,23 @@ async fn in_a_linked_worktree_it_is_registered_for_the_repository_as_claude_code
 async fn what_the_user_has_changed_in_claude_code_since_is_left() {
     stage::play(CODEX, async |stage: Stage| {
         let desk = Desk::of(stage).await;
+        let remove = ["mcp", "remove", "--scope", "user", "codex"];
+        let ours = ["-e", "KEY=value", "--", "atm-agent-mcp", "serve"];
+        for theirs in [&["--", "mine"][..], &ours] {
+            printed(desk.setup(&["--yes"]).await);
+            printed(desk.claude(&remove).await);
+            printed(desk.claude(&[&["mcp", "add", "--scope", "user", "codex"], theirs].concat()).await);
+            let before = desk.servers();
+            let back = desk.setup(&["--undo", "--yes"]).await;
+            assert_eq!(back.status.code(), Some(1), "{back:?}");
+            assert!(back.stdout.starts_with(b"left, for it was changed since: "), "{back:?}");
+            assert_eq!(desk.servers(), before);
+            printed(desk.claude(&remove).await);
+        }
         printed(desk.setup(&["--yes"]).await);
-        printed(desk.claude(&["mcp", "remove", "--scope", "user", "codex"]).await);
-        printed(desk.claude(&["mcp", "add", "--scope", "user", "codex", "--", "mine"]).await);
+        printed(desk.claude(&remove).await);
         let back = printed(desk.setup(&["--undo", "--yes"]).await);
-        assert!(back.starts_with("left, for it was changed since: "), "{back}");
-        assert_eq!(desk.servers()["user"]["codex"]["command"], "mine");
+        assert!(back.starts_with("gone already: "), "{back}");
     })
     .await;
 }

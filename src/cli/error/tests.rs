@@ -67,9 +67,18 @@ fn setup() -> Vec<SetupFailure> {
         SetupFailure::Name("a b".to_owned()),
         SetupFailure::NoShell,
         SetupFailure::Claude { command: "claude mcp add …".to_owned(), said: text() },
+        SetupFailure::ClaudeHangs { command: "claude mcp add …".to_owned(), secs: 30 },
+        SetupFailure::Broken { file: path(), why: text() },
+        SetupFailure::LeadsOut { file: path() },
         SetupFailure::Changed { file: path() },
+        SetupFailure::Overtaken,
+        SetupFailure::Halfway {
+            stands: vec!["add the entry …".to_owned()],
+            error: Box::new(SetupFailure::Changed { file: path() }),
+        },
         SetupFailure::File { file: path(), error: why() },
         SetupFailure::Memory { file: path(), why: text() },
+        SetupFailure::Left(2),
         SetupFailure::NotBack(2),
     ]
 }

@@ -28,11 +28,44 @@ pub enum SetupFailure {
         /// What it said.
         said: String,
     },
+    /// Claude Code does not come to an end.
+    #[error("`{command}` has not ended within {secs} s, so it was ended")]
+    ClaudeHangs {
+        /// What it was told.
+        command: String,
+        /// How long it was waited for.
+        secs: u64,
+    },
+    /// A file that cannot be read as what it is.
+    #[error("{file} cannot be changed: {why}", file = file.display())]
+    Broken {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it, and where.
+        why: String,
+    },
+    /// A repository's file that is somebody else's.
+    #[error("{file} is a link that leads out of the repository, and is not followed", file = file.display())]
+    LeadsOut {
+        /// Which.
+        file: PathBuf,
+    },
     /// A file that is no longer as it was when it was shown what would be done.
     #[error("{file} has changed meanwhile, and was left as it is", file = file.display())]
     Changed {
         /// Which.
         file: PathBuf,
+    },
+    /// Something else is to be done than was shown.
+    #[error("what there is to do has changed since it was shown, so nothing was done")]
+    Overtaken,
+    /// A step has failed, and those before it were done.
+    #[error("{error}{stands}", stands = stands.iter().map(|step| format!("\nstands: {step}")).collect::<String>())]
+    Halfway {
+        /// What was done.
+        stands: Vec<String>,
+        /// Why the next step was not.
+        error: Box<SetupFailure>,
     },
     /// A file that cannot be changed.
     #[error("{file} cannot be changed: {error}", file = file.display())]
@@ -53,6 +86,9 @@ pub enum SetupFailure {
     /// Which shell is meant is not known.
     #[error("your shell is not known")]
     NoShell,
+    /// Not everything was as it was left.
+    #[error("{0} of what setup has done was changed since, and stays")]
+    Left(usize),
     /// Not everything was taken back.
     #[error("{0} of what setup has done could not be taken back")]
     NotBack(usize),

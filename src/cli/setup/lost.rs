@@ -4,14 +4,34 @@ use super::super::claude_config::{Launch, stem};
 use crate::policy::{ApprovalPolicy, Sandbox};
 
 /// Programs that start another one that stands among their arguments.
-const STARTERS: [&str; 5] = ["npx", "bunx", "pnpx", "pnpm", "cmd"];
+const STARTERS: [&str; 8] = ["npx", "npm", "pnpm", "pnpx", "yarn", "bun", "bunx", "cmd"];
+/// Programs whose arguments hold a line that they take apart themselves.
+const SHELLS: [&str; 8] = ["sh", "bash", "zsh", "dash", "ksh", "fish", "pwsh", "powershell"];
 
-/// What `serve` is given in place of the lost server.
+/// What stands for the lost server.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Successor {
+pub(in crate::cli) enum Successor {
+    /// `serve`, with what it takes of what the lost server was given.
+    Serve(Serve),
+    /// The same, but somebody has to write it: the lost server is started in a way that we do not take apart.
+    ByHand,
+}
+
+/// How `serve` is started.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::cli) struct Serve {
     pub(super) args: Vec<String>,
+    /// What stood before the program as variables for it.
+    pub(super) variables: Vec<Variable>,
     /// What the lost server was given and `serve` does not take.
     pub(super) left_out: Vec<String>,
+}
+
+/// A variable of an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) struct Variable {
+    pub(super) name: String,
+    pub(super) value: String,
 }
 
 /// What stands for a server; `None` if it is not the lost one.
@@ -20,18 +40,91 @@ pub(in crate::cli) struct Successor {
 /// that has it.
 pub(in crate::cli) fn successor(launch: &Launch) -> Option<Successor> {
     let words: Vec<&str> = [&launch.command].into_iter().chain(&launch.args).map(String::as_str).collect();
-    let codex = match stem(words[0]) {
+    of(&words)
+}
+
+/// A word as `env` takes it: `NAME=value`.
+pub(super) fn variable(word: &str) -> Option<Variable> {
+    let (name, value) = word.split_once('=')?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_variable = name.chars().all(is_name) && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    is_variable.then(|| Variable { name: name.to_owned(), value: value.to_owned() })
+}
+
+fn of(words: &[&str]) -> Option<Successor> {
+    let program = stem(words.first()?);
+    let by_hand = || words[1..].iter().any(|word| is_started_in(word)).then_some(Successor::ByHand);
+    if program == "env" {
+        return behind_env(&words[1..]);
+    }
+    if SHELLS.contains(&program) {
+        return by_hand();
+    }
+    let codex = match program {
         "codex" => 0,
-        starter if STARTERS.contains(&starter) => words.iter().position(|word| is_codex(word))?,
+        starter if STARTERS.contains(&starter) => match behind_starter(words) {
+            Some(at) => at,
+            None => return by_hand(),
+        },
         _ => return None,
     };
-    let given = &words[codex + 1..];
-    let (at, length) = match given.iter().position(|word| *word == "mcp-server") {
-        Some(at) => (at, 1),
-        None => (given.windows(2).position(|pair| pair == ["mcp", "serve"])?, 2),
-    };
-    let mut successor = Successor { args: vec!["serve".to_owned()], left_out: Vec::new() };
-    let mut rest = given[..at].iter().chain(&given[at + length..]).copied();
+    serve(&words[codex + 1..]).map(Successor::Serve)
+}
+
+/// `env` sets variables; what else it can do, an entry cannot say.
+fn behind_env(words: &[&str]) -> Option<Successor> {
+    let variables: Vec<Variable> = words.iter().map_while(|word| variable(word)).collect();
+    let rest = &words[variables.len()..];
+    if rest.first()?.starts_with('-') {
+        return is_started_in(&rest.join(" ")).then_some(Successor::ByHand);
+    }
+    match of(rest)? {
+        Successor::Serve(serve) => {
+            let variables = variables.into_iter().chain(serve.variables).collect();
+            Some(Successor::Serve(Serve { variables, ..serve }))
+        }
+        Successor::ByHand => Some(Successor::ByHand),
+    }
+}
+
+/// Where Codex stands among what a starter is given.
+fn behind_starter(words: &[&str]) -> Option<usize> {
+    let is_option = |word: &&str| word.starts_with('-');
+    let is_package = |at: usize| ["-p", "--package"].contains(&words[at - 1]);
+    let packages = words.iter().map(|word| word.strip_prefix("--package=").unwrap_or(word));
+    if packages.into_iter().any(has_version) {
+        return None;
+    }
+    (1..words.len()).find(|at| is_codex(words[*at]) && !is_option(&words[*at]) && !is_package(*at))
+}
+
+/// Whether a package of Codex is named in a version of its own.
+fn has_version(word: &str) -> bool {
+    let version = word.strip_prefix("@openai/").unwrap_or(word).strip_prefix("codex@");
+    version.is_some_and(|version| version != "latest")
+}
+
+/// Whether a line of a shell starts the lost server.
+fn is_started_in(line: &str) -> bool {
+    let mut words = line.split(|c: char| c.is_whitespace() || "\"';&|()".contains(c)).filter(|word| !word.is_empty());
+    let Some(_) = words.find(|word| is_codex(word)) else { return false };
+    lost_command(&words.collect::<Vec<_>>()).is_some()
+}
+
+/// Where, and over how many words, Codex is told to be the lost server.
+fn lost_command(given: &[&str]) -> Option<(usize, usize)> {
+    match given.iter().position(|word| *word == "mcp-server") {
+        Some(at) => Some((at, 1)),
+        None => Some((given.windows(2).position(|pair| pair == ["mcp", "serve"])?, 2)),
+    }
+}
+
+/// What `serve` takes of what Codex is given.
+fn serve(given: &[&str]) -> Option<Serve> {
+    let (at, length) = lost_command(given)?;
+    let mut serve = Serve { args: vec!["serve".to_owned()], ..Serve::default() };
+    // `--` ends what is a starter's own.
+    let mut rest = given[..at].iter().chain(&given[at + length..]).copied().filter(|word| *word != "--");
     while let Some(word) = rest.next() {
         let (option, value) = match word.split_once('=') {
             Some((option, value)) if option.starts_with("--") => (option, Some(value)),
@@ -40,11 +133,11 @@ pub(in crate::cli) fn successor(launch: &Launch) -> Option<Successor> {
         let takes_one = ["-c", "--config", "-m", "--model", "-s", "--sandbox", "-a", "--ask-for-approval"];
         let value = value.or_else(|| takes_one.contains(&option).then(|| rest.next()).flatten());
         match serves(option, value) {
-            Some((flag, value)) => successor.args.extend([flag.to_owned(), value]),
-            None => successor.left_out.push([Some(option), value].into_iter().flatten().collect::<Vec<_>>().join(" ")),
+            Some((flag, value)) => serve.args.extend([flag.to_owned(), value]),
+            None => serve.left_out.push([Some(option), value].into_iter().flatten().collect::<Vec<_>>().join(" ")),
         }
     }
-    Some(successor)
+    Some(serve)
 }
 
 /// The flag of `serve` that says the same.
@@ -77,10 +170,16 @@ fn is_codex(word: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn all_of(line: &str) -> Option<Successor> {
+        let mut words = line.split(' ').map(|word| word.replace('·', " "));
+        successor(&Launch { command: words.next().unwrap(), args: words.collect() })
+    }
+
     fn of(line: &str) -> Option<(String, Vec<String>)> {
-        let mut words = line.split(' ').map(str::to_owned);
-        let launch = Launch { command: words.next().unwrap(), args: words.collect() };
-        successor(&launch).map(|it| (it.args.join(" "), it.left_out))
+        match all_of(line)? {
+            Successor::Serve(serve) => Some((serve.args.join(" "), serve.left_out)),
+            Successor::ByHand => panic!("{line} is by hand"),
+        }
     }
 
     #[test]
@@ -92,7 +191,19 @@ mod tests {
             r"C:\npm\codex.cmd mcp-server",
             "npx -y @openai/codex mcp-server",
             "npx -y @openai/codex@latest mcp-server",
+            "npx --package @openai/codex codex mcp-server",
+            "npx -y --package=@openai/codex codex mcp-server",
+            "npm exec --yes -- codex mcp-server",
+            "npm exec @openai/codex -- mcp-server",
+            "pnpm dlx @openai/codex mcp-server",
+            "pnpm --package=@openai/codex dlx codex mcp-server",
+            "yarn dlx -p @openai/codex codex mcp-server",
+            "yarn codex mcp-server",
+            "bunx @openai/codex mcp-server",
+            "bun x @openai/codex@latest mcp-server",
             "cmd /c codex mcp-server",
+            "cmd /c npx -y @openai/codex mcp-server",
+            "/usr/bin/env codex mcp-server",
         ] {
             assert_eq!(of(line), Some(("serve".into(), vec![])), "{line}");
         }
@@ -108,9 +219,38 @@ mod tests {
             "node mcp-server",
             "npx -y @other/codex mcp-server",
             "npx -y @openai/codex@0.150.0 mcp-server",
+            "npx -p @openai/codex@0.150.0 codex mcp-server",
+            "npx --package=@openai/codex@0.150.0 codex mcp-server",
+            "env A=1 node mcp-server",
+            "env",
+            "bash -lc echo·codex",
+            "bash codex-mcp-server.sh",
             "atm-agent-mcp serve",
         ] {
             assert_eq!(of(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn variables_before_the_program_are_kept() {
+        let Some(Successor::Serve(serve)) = all_of("env A=1 B=c=d npx -y @openai/codex mcp-server") else { panic!() };
+        let variables: Vec<_> = serve.variables.iter().map(|it| (it.name.as_str(), it.value.as_str())).collect();
+        assert_eq!(variables, [("A", "1"), ("B", "c=d")]);
+    }
+
+    #[test]
+    fn what_is_in_a_line_for_a_shell_is_known_and_left_to_people() {
+        for line in [
+            "bash -lc codex·mcp-server",
+            "/bin/sh -c A=1·exec·/opt/codex·-m·gpt-5·mcp-server;true",
+            "zsh -c 'npx_-y_@openai/codex·mcp-server'",
+            "npx -c codex·mcp-server",
+            "cmd /c codex·mcp-server",
+            "env -i codex mcp-server",
+            "env A=1 bash -c codex·mcp-server",
+            "env -S codex·mcp-server",
+        ] {
+            assert_eq!(all_of(line), Some(Successor::ByHand), "{line}");
         }
     }
 

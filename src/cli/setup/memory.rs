@@ -1,30 +1,41 @@
 //! What `setup` has done, in a private file of ours.
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use super::done::Done;
 use super::error::SetupFailure;
-use super::step::Step;
+use super::wait::Wait;
 use crate::home::{self, Home};
 
 const VERSION: u32 = 1;
 
 /// What was done and not taken back, the oldest first.
+#[derive(Debug)]
 pub(super) struct Memory {
     file: PathBuf,
-    done: Vec<Step>,
+    done: Vec<Done>,
+}
+
+/// The memory of the one `setup` that does something now: others wait until this is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    memory: Memory,
+    _lock: File,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
     version: u32,
-    done: Vec<Step>,
+    done: Vec<Done>,
 }
 
 impl Memory {
-    /// Reads it.
+    /// Reads it, to look at.
     pub(super) fn open(home: &Home) -> Result<Memory, SetupFailure> {
         let file = home.setup_file();
         let unread = |why: String| SetupFailure::Memory { file: file.clone(), why };
@@ -43,79 +54,105 @@ impl Memory {
     }
 
     /// What was done.
-    pub(super) fn done(&self) -> &[Step] {
+    pub(super) fn done(&self) -> &[Done] {
         &self.done
     }
 
-    /// Keeps a step, before it is done: what was not done is seen when it is taken back.
-    pub(super) fn keep(&mut self, step: &Step) -> Result<(), SetupFailure> {
-        self.done.retain(|kept| !kept.is_same_place(step));
-        self.done.push(step.clone());
+    /// How a file of our own was left, and which directories were made for it.
+    pub(super) fn written(&self, file: &Path) -> Option<(Uuid, &[PathBuf])> {
+        self.done.iter().find_map(|done| match done {
+            Done::Written { file: written, fingerprint, dirs, .. } if written == file => {
+                Some((*fingerprint, &dirs[..]))
+            }
+            Done::Told(_) | Done::Entered { .. } | Done::Replaced { .. } | Done::Written { .. } => None,
+        })
+    }
+}
+
+impl Held {
+    /// Waits for those who do something, and reads it then.
+    pub(super) fn open(home: &Home) -> Result<Held, SetupFailure> {
+        let file = home.setup_file().with_extension("lock");
+        let lock = locked(&file).map_err(|error| SetupFailure::File { file, error })?;
+        Ok(Held { memory: Memory::open(home)?, _lock: lock })
+    }
+
+    /// What was done.
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Keeps what is done, before it is: what was not done is seen when it is taken back.
+    pub(super) fn keep(&mut self, done: Done) -> Result<(), SetupFailure> {
+        self.memory.done.retain(|kept| !kept.is_overtaken_by(&done));
+        self.memory.done.push(done);
         self.save()
     }
 
     /// Knows again what was known before.
-    pub(super) fn restore(&mut self, done: Vec<Step>) -> Result<(), SetupFailure> {
-        self.done = done;
+    pub(super) fn restore(&mut self, done: Vec<Done>) -> Result<(), SetupFailure> {
+        self.memory.done = done;
         self.save()
     }
 
-    /// Forgets a step.
-    pub(super) fn forget(&mut self, step: &Step) -> Result<(), SetupFailure> {
-        self.done.retain(|kept| !kept.is_same_place(step));
+    /// Forgets one.
+    pub(super) fn forget(&mut self, done: &Done) -> Result<(), SetupFailure> {
+        self.memory.done.retain(|kept| kept != done);
         self.save()
     }
 
     fn save(&self) -> Result<(), SetupFailure> {
-        let failed = |error: io::Error| SetupFailure::Memory { file: self.file.clone(), why: error.to_string() };
-        if self.done.is_empty() {
-            return match std::fs::remove_file(&self.file) {
+        let Memory { file, done } = &self.memory;
+        let failed = |error: io::Error| SetupFailure::Memory { file: file.clone(), why: error.to_string() };
+        if done.is_empty() {
+            return match std::fs::remove_file(file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
                 _ => Ok(()),
             };
         }
-        let stored = Stored { version: VERSION, done: self.done.clone() };
+        let stored = Stored { version: VERSION, done: done.clone() };
         let text = serde_json::to_vec_pretty(&stored).map_err(|error| failed(error.into()))?;
-        home::private_dir(self.file.parent().unwrap_or(&self.file)).map_err(failed)?;
-        home::write_atomic(&self.file, &text).map_err(failed)
+        home::write_atomic(file, &text).map_err(failed)
     }
 }
 
-impl Step {
-    /// Whether both are about the same entry or file: the later one is in place of the earlier.
-    fn is_same_place(&self, other: &Step) -> bool {
-        match (self, other) {
-            (Step::Register(one), Step::Register(two)) => {
-                (one.scope, &one.name, &one.file, &one.directory) == (two.scope, &two.name, &two.file, &two.directory)
-            }
-            (Step::Replace { spot: one, .. }, Step::Replace { spot: two, .. })
-            | (Step::Enter { spot: one, .. }, Step::Enter { spot: two, .. }) => one == two,
-            (Step::Write { file: one, .. }, Step::Write { file: two, .. }) => one == two,
-            (Step::Register(_) | Step::Replace { .. } | Step::Enter { .. } | Step::Write { .. }, _) => false,
+/// Takes the OS lock on a file, which is never removed, for then two could lock it.
+fn locked(path: &Path) -> io::Result<File> {
+    home::private_dir(path.parent().unwrap_or(path))?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    let mut wait = Wait::new(format!("another `atm-agent-mcp setup`, which holds {}", path.display()));
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => drop(wait.pause()),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::edit::fingerprint;
+    use super::super::step::What;
     use super::*;
-    use crate::cli::setup::step::{What, fingerprint};
 
-    fn write(content: &str) -> Step {
+    fn write(content: &str) -> Done {
         let (what, file) = (What::Settings, PathBuf::from("/p/.atm.toml"));
-        Step::Write { what, file, fingerprint: fingerprint(content), content: content.to_owned() }
+        Done::Written { what, file, fingerprint: fingerprint(content), dirs: Vec::new() }
     }
 
     #[test]
-    fn what_is_kept_is_read_again_and_the_last_of_a_place_holds() {
+    fn what_is_kept_is_read_again_and_the_last_of_a_file_holds() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path());
-        let mut memory = Memory::open(&home).unwrap();
-        memory.keep(&write("one")).unwrap();
-        memory.keep(&write("two")).unwrap();
-        let again = Memory::open(&home).unwrap();
-        let [Step::Write { fingerprint: kept, content, .. }] = again.done() else { panic!("{:?}", again.done()) };
-        assert_eq!((*kept, content.as_str()), (fingerprint("two"), ""), "the content itself is not kept");
+        let mut memory = Held::open(&home).unwrap();
+        memory.keep(write("one")).unwrap();
+        memory.keep(write("two")).unwrap();
+        assert_eq!(Memory::open(&home).unwrap().done(), [write("two")]);
         memory.forget(&write("two")).unwrap();
         assert!(!home.setup_file().exists());
     }

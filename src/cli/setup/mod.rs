@@ -1,13 +1,19 @@
 //! `setup`: registers this program with clients, and takes that back.
 
 mod act;
+mod claude;
 mod completions;
+mod done;
+mod edit;
 mod error;
 mod file;
 pub(in crate::cli) mod lost;
 mod memory;
 mod plan;
+mod settings;
 mod step;
+mod undo;
+mod wait;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -21,21 +27,21 @@ use super::error::CliError;
 use super::{NAME, output, shell};
 use crate::home::Home;
 use crate::repo::Repository;
-use act::{Back, Claude};
+use claude::Claude;
 use completions::Dirs;
-use memory::Memory;
+use done::Done;
+use edit::fingerprint;
+use memory::{Held, Memory};
 use plan::{Plan, Program, Registration, Seen, Wish};
-use step::{Scope, Step, What, fingerprint};
-
-/// The settings of a repository, all of them commented out.
-const SETTINGS: &str = include_str!("atm.toml");
+use step::{Scope, Step, What};
 
 /// Register this program with Claude Code, and what else makes it at home; shown first, done with --yes
 ///
 /// Without --mcp-json, --settings and --completions it is registered with Claude Code, and wherever Claude's settings
 /// (Claude Code's, .mcp.json, Claude Desktop's) still start the lost `codex mcp-server`, they are made to start this program
-/// under the same name, with the same environment. What is done is remembered, and --undo takes back what is still as it
-/// was left.
+/// under the same name, with the same environment; so is an entry of ours whose program is gone. What is done is
+/// remembered, and --undo takes back what is still as it was left; what was changed since stays, is forgotten, and the exit
+/// code is 1.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   atm-agent-mcp setup                        # shows what would be done; with --yes it is
@@ -77,31 +83,58 @@ pub(super) struct Args {
     yes: bool,
 }
 
-pub(super) fn run(args: Args) -> Result<(), CliError> {
+pub(super) async fn run(args: Args) -> Result<(), CliError> {
     let home = Home::find().ok_or(CliError::NoHome)?;
+    if args.undo {
+        return undo(&home, args.yes);
+    }
     let cwd = std::env::current_dir().map_err(CliError::NoDirectory)?;
     let claude = Claude::find();
-    let mut memory = Memory::open(&home)?;
-    if args.undo {
-        return undo(&claude, &mut memory, args.yes);
-    }
-    let Plan { steps, notes } = plan(&args, &cwd, &claude, &memory)?;
-    let mut text = String::new();
-    if steps.is_empty() {
-        text += "Nothing to do.\n";
-    } else if !args.yes {
-        text += &listed("This would be done:", steps.iter().map(Step::shown));
-    }
-    text.extend(notes.iter().map(|note| format!("Note: {note}.\n")));
-    output::text(&output::visible(&text))?;
-    if steps.is_empty() || !agreed(args.yes, "Do it?")? {
+    // Who asks first lets others go on meanwhile.
+    let held = if args.yes { Some(Held::open(&home)?) } else { None };
+    let seen = match &held {
+        Some(held) => plan(&args, &cwd, &claude, held.memory())?,
+        None => plan(&args, &cwd, &claude, &Memory::open(&home)?)?,
+    };
+    output::text(&output::visible(&shown(&seen, args.yes)))?;
+    if seen.steps.is_empty() || !agreed(args.yes, "Do it?")? {
         return Ok(());
     }
-    for step in &steps {
-        act::act(step, &claude, &mut memory)?;
+    let steps = seen.steps;
+    let mut held = match held {
+        Some(held) => held,
+        None => {
+            let held = Held::open(&home)?;
+            if plan(&args, &cwd, &claude, held.memory())?.steps != steps {
+                return Err(SetupFailure::Overtaken.into());
+            }
+            held
+        }
+    };
+    for (at, step) in steps.iter().enumerate() {
+        if let Err(error) = act::act(step, &claude, &mut held).await {
+            let stands = || steps[..at].iter().map(Step::title).collect();
+            let halfway = |error| SetupFailure::Halfway { stands: stands(), error: Box::new(error) };
+            return Err(if at == 0 { error } else { halfway(error) }.into());
+        }
         output::text(&output::visible(&format!("done: {}\n", step.title())))?;
     }
     output::text(&output::visible(&next(&steps)))
+}
+
+/// The plan, for a person.
+fn shown(plan: &Plan, yes: bool) -> String {
+    let mut text = match (plan.steps.is_empty(), plan.by_hand.is_empty()) {
+        (true, true) => "Nothing to do.\n".to_owned(),
+        (true, false) => "Nothing that setup can do by itself.\n".to_owned(),
+        (false, _) => {
+            let head = if yes { "This is to be done:" } else { "This would be done:" };
+            listed(head, plan.steps.iter().map(Step::shown))
+        }
+    };
+    text.extend(plan.by_hand.iter().map(|what| format!("By hand: {what}.\n")));
+    text.extend(plan.notes.iter().map(|note| format!("Note: {note}.\n")));
+    text
 }
 
 fn plan(args: &Args, cwd: &Path, claude: &Claude, memory: &Memory) -> Result<Plan, CliError> {
@@ -119,12 +152,25 @@ fn plan(args: &Args, cwd: &Path, claude: &Claude, memory: &Memory) -> Result<Pla
     let files = Files::find(cwd);
     let claude_file = files.claude.clone().ok_or(CliError::NoHome)?;
     let (found, has_claude, program) = (files.entries(), claude.is_there(), program()?);
-    let here = Here::at(cwd);
-    let seen = Seen { cwd, here: &here, found: &found, claude_file: &claude_file, has_claude, program: &program };
-    let mut plan = plan::clients(&wish, &seen)?;
+    let commands = found.entries.iter().filter_map(|entry| entry.launch.as_ref()).filter(|launch| launch.is_ours());
+    let gone = commands.map(|launch| launch.command.clone()).filter(|command| which::which(command).is_err());
+    let outside = files.mcp_json.iter().filter(|file| file::leads_out(file)).cloned();
+    let mut plan = plan::clients(
+        &wish,
+        &Seen {
+            cwd,
+            here: &Here::at(cwd),
+            found: &found,
+            gone: &gone.collect::<Vec<_>>(),
+            outside: &outside.collect::<Vec<_>>(),
+            claude_file: &claude_file,
+            has_claude,
+            program: &program,
+        },
+    )?;
     if args.settings {
         let root = Repository::around(cwd).map_or_else(|| cwd.to_owned(), |repository| repository.root().to_owned());
-        plan.write(What::Settings, &root.join(".atm.toml"), SETTINGS.to_owned(), memory);
+        plan.write(What::Settings, &root.join(".atm.toml"), settings::file(), memory);
     }
     if let Some(shell) = args.completions {
         let shell = shell.or_else(Shell::from_env).ok_or(SetupFailure::NoShell)?;
@@ -142,19 +188,15 @@ fn plan(args: &Args, cwd: &Path, claude: &Claude, memory: &Memory) -> Result<Pla
 impl Plan {
     /// A file of our own; one that somebody else wrote stays.
     fn write(&mut self, what: What, file: &Path, content: String, memory: &Memory) {
-        let fingerprint = fingerprint(&content);
-        let is_ours = |done: &Step| match done {
-            Step::Write { file: written, fingerprint, .. } => {
-                written == file && act::has_fingerprint(file, *fingerprint)
-            }
-            Step::Register(_) | Step::Replace { .. } | Step::Enter { .. } => false,
-        };
-        if act::has_fingerprint(file, fingerprint) {
+        let is_ours = || memory.written(file).is_some_and(|(known, _)| act::has_fingerprint(file, known));
+        if act::has_fingerprint(file, fingerprint(&content)) {
             self.notes.push(format!("{} is there already", file.display()));
-        } else if file.symlink_metadata().is_ok() && !memory.done().iter().any(is_ours) {
+        } else if file.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+            self.notes.push(format!("{} is a link, so it stays as it is", file.display()));
+        } else if file.symlink_metadata().is_ok() && !is_ours() {
             self.notes.push(format!("{} is there and is not from setup, so it stays as it is", file.display()));
         } else {
-            self.steps.push(Step::Write { what, file: file.to_owned(), fingerprint, content });
+            self.steps.push(Step::Write { what, file: file.to_owned(), content });
         }
     }
 }
@@ -166,38 +208,25 @@ fn program() -> Result<Program, CliError> {
     Ok(Program { is_on_path: which::which(NAME).is_ok_and(is_this), path: path.display().to_string() })
 }
 
-fn undo(claude: &Claude, memory: &mut Memory, yes: bool) -> Result<(), CliError> {
-    // What was done last is taken back first.
-    let steps: Vec<Step> = memory.done().iter().rev().cloned().collect();
-    if steps.is_empty() {
+fn undo(home: &Home, yes: bool) -> Result<(), CliError> {
+    let seen = Memory::open(home)?;
+    if seen.done().is_empty() {
         return output::text("Nothing to take back: setup has done nothing that is remembered.\n");
     }
     if !yes {
-        let text =
-            listed("This would be taken back, where it is still as it was left:", steps.iter().map(Step::shown_back));
+        // What was done last is taken back first.
+        let items = seen.done().iter().rev().map(Done::shown_back);
+        let text = listed("This would be taken back, where it is still as it was left:", items);
         output::text(&output::visible(&text))?;
     }
     if !agreed(yes, "Take it back?")? {
         return Ok(());
     }
-    let mut not_back = 0;
-    for step in &steps {
-        match act::take_back(step, claude) {
-            Ok(back) => {
-                memory.forget(step)?;
-                let line = match back {
-                    Back::Taken => format!("taken back: {}\n", step.title()),
-                    Back::Left(why) => format!("left, for {why}: {}\n", step.title()),
-                };
-                output::text(&output::visible(&line))?;
-            }
-            Err(error) => {
-                not_back += 1;
-                eprintln!("{}", output::visible(&format!("not taken back: {}: {error}", step.title())));
-            }
-        }
+    let mut held = Held::open(home)?;
+    if !yes && held.memory().done() != seen.done() {
+        return Err(SetupFailure::Overtaken.into());
     }
-    if not_back > 0 { Err(SetupFailure::NotBack(not_back).into()) } else { Ok(()) }
+    undo::all(&mut held)
 }
 
 fn listed(head: &str, items: impl Iterator<Item = String>) -> String {
@@ -230,38 +259,4 @@ fn next(steps: &[Step]) -> String {
         text += "  atm-agent-mcp config          # what holds here, and why\n";
     }
     text + "  atm-agent-mcp setup --undo    # takes all of it back\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_setting_of_the_written_file_is_one_that_there_is() {
-        let dir = tempfile::tempdir().unwrap();
-        let all: String = SETTINGS
-            .lines()
-            .map(|line| match line.strip_prefix("# ") {
-                Some(setting) if setting.starts_with('[') || setting.contains(" = ") => format!("{setting}\n"),
-                _ => format!("{line}\n"),
-            })
-            .collect();
-        std::fs::write(dir.path().join("AGENTS.md"), "").unwrap();
-        for text in [SETTINGS, &all] {
-            std::fs::create_dir_all(dir.path().join(".git")).unwrap();
-            std::fs::write(dir.path().join(".atm.toml"), text).unwrap();
-            let loaded = crate::config::load(&crate::config::Sources {
-                flags: &crate::config::ServeFlags::default(),
-                env: &|_| None,
-                cwd: dir.path(),
-                home: &Home::at(dir.path()),
-            });
-            let loaded = loaded.unwrap_or_else(|error| panic!("{error}\n{text}"));
-            assert!(
-                loaded.warnings.is_empty(),
-                "{:?}",
-                loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
-            );
-        }
-    }
 }

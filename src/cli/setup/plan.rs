@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::claude_config::{Entry, Found, Here, Holder, Launch, Spot};
 use super::error::SetupFailure;
-use super::lost;
+use super::lost::{self, Serve, Successor};
 use super::step::{Register, Scope, Step};
 
 /// What the user wants with clients.
@@ -34,6 +34,10 @@ pub(super) struct Seen<'a> {
     pub(super) cwd: &'a Path,
     pub(super) here: &'a Here,
     pub(super) found: &'a Found,
+    /// The commands of ours that are not there any more.
+    pub(super) gone: &'a [String],
+    /// The files of the repository that are links out of it.
+    pub(super) outside: &'a [PathBuf],
     /// Claude Code's settings.
     pub(super) claude_file: &'a Path,
     /// Whether there is a `claude` to be told.
@@ -54,7 +58,18 @@ pub(super) struct Program {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
+    /// What only the user can do.
+    pub(super) by_hand: Vec<String>,
     pub(super) notes: Vec<String>,
+}
+
+/// What is to become of an entry.
+enum Fate {
+    /// It is no business of ours.
+    Stays,
+    Changes(Step),
+    /// We should be in its place, and cannot put us there.
+    ByHand(String),
 }
 
 impl Program {
@@ -74,17 +89,19 @@ impl Program {
 /// Plans everything that clients are told.
 pub(super) fn clients(wish: &Wish, seen: &Seen<'_>) -> Result<Plan, SetupFailure> {
     let mut plan = Plan::default();
-    for (file, why) in &seen.found.unread {
-        plan.notes.push(format!("{} was passed over: {why}", file.display()));
+    if wish.registration != Registration::None {
+        for entry in &seen.found.entries {
+            plan.take(fate(entry, wish, seen));
+        }
     }
-    if wish.registration != Registration::None && !wish.keep_lost {
-        plan.steps.extend(seen.found.entries.iter().filter_map(|entry| replaced(entry, seen.program)));
-    }
-    if let Some(scope) = plan.wanted(wish, seen)? {
+    if let Some(scope) = plan.wanted(wish, seen) {
         plan.register(scope, wish, seen)?;
     }
     if wish.mcp_json {
         plan.enter(wish, seen)?;
+    }
+    for (file, why) in &seen.found.unread {
+        plan.notes.push(format!("{} was passed over: {why}", file.display()));
     }
     let is_shared = |step: &Step| match step {
         Step::Register(register) => register.scope == Scope::Project,
@@ -101,31 +118,89 @@ pub(super) fn clients(wish: &Wish, seen: &Seen<'_>) -> Result<Plan, SetupFailure
     Ok(plan)
 }
 
-/// The step that puts us in place of the lost server.
-fn replaced(entry: &Entry, program: &Program) -> Option<Step> {
-    let before = entry.launch.clone()?;
-    let successor = lost::successor(&before)?;
-    let after = program.launch(&entry.spot.holder, successor.args);
-    Some(Step::Replace { spot: entry.spot.clone(), before, after, left_out: successor.left_out })
+/// What an entry needs: to start us in place of the lost server, or by a path that is there.
+fn fate(entry: &Entry, wish: &Wish, seen: &Seen<'_>) -> Fate {
+    let (Some(before), spot) = (entry.launch.clone(), entry.spot.clone()) else { return Fate::Stays };
+    let by_hand = |why: &str| {
+        let Launch { command, .. } = seen.program.launch(&spot.holder, Vec::new());
+        let instead = format!("\"command\": {command:?}, \"args\": [\"serve\"]");
+        Fate::ByHand(format!(
+            "`{}` in {} ({}) {why}; write there {instead}",
+            spot.name,
+            spot.file.display(),
+            spot.holder
+        ))
+    };
+    let serve = if before.is_ours() && seen.gone.contains(&before.command) {
+        Serve { args: before.args.clone(), ..Serve::default() }
+    } else {
+        match lost::successor(&before).filter(|_| !wish.keep_lost) {
+            None => return Fate::Stays,
+            Some(Successor::ByHand) => {
+                return by_hand("starts the lost `codex mcp-server` in a way that setup does not take apart");
+            }
+            Some(Successor::Serve(serve)) => serve,
+        }
+    };
+    if serve.variables.iter().any(|variable| entry.variables.contains(&variable.name)) {
+        return by_hand("gives the lost `codex mcp-server` a variable twice");
+    }
+    if seen.outside.contains(&spot.file) {
+        return by_hand(
+            "is to start this program, and the file is a link that leads out of the repository, so it stays as it is",
+        );
+    }
+    let after = seen.program.launch(&spot.holder, serve.args);
+    if after == before {
+        return Fate::Stays;
+    }
+    Fate::Changes(Step::Replace { spot, before, after, variables: serve.variables, left_out: serve.left_out })
 }
 
 impl Plan {
+    /// Takes up what is to become of an entry; answers whether anything is.
+    fn take(&mut self, fate: Fate) -> bool {
+        match fate {
+            Fate::Stays => return false,
+            Fate::Changes(step) => self.steps.push(step),
+            Fate::ByHand(what) => self.by_hand.push(what),
+        }
+        true
+    }
+
     /// The scope in which an entry lacks; notes say why none does.
-    fn wanted(&mut self, wish: &Wish, seen: &Seen<'_>) -> Result<Option<Scope>, SetupFailure> {
+    fn wanted(&mut self, wish: &Wish, seen: &Seen<'_>) -> Option<Scope> {
         let (scope, is_asked_for) = match wish.registration {
-            Registration::None => return Ok(None),
+            Registration::None => return None,
             Registration::Anywhere => (Scope::User, false),
             Registration::At(scope) => (scope, true),
         };
         let counts = |spot: &Spot| seen.here.has(spot) && (!is_asked_for || scope.has(&spot.holder));
-        let is_ours = |entry: &&Entry| counts(&entry.spot) && entry.launch.as_ref().is_some_and(Launch::is_ours);
-        if let Some(ours) = seen.found.entries.iter().find(is_ours) {
-            let Spot { name, holder, file } = &ours.spot;
-            self.notes.push(format!("`{name}` is registered {holder} already, in {}", file.display()));
-            return Ok(None);
+        let mut there = seen.found.entries.iter().filter(|entry| counts(&entry.spot));
+        // What is not there yet, but will be.
+        if there.clone().any(|entry| !matches!(fate(entry, wish, seen), Fate::Stays)) {
+            return None;
         }
-        let becomes_ours = |step: &Step| matches!(step, Step::Replace { spot, .. } if counts(spot));
-        Ok((!self.steps.iter().any(becomes_ours)).then_some(scope))
+        let Some(ours) = there.find(|entry| entry.launch.as_ref().is_some_and(Launch::is_ours)) else {
+            return Some(scope);
+        };
+        let Spot { name, holder, file } = &ours.spot;
+        self.notes.push(format!("`{name}` is registered {holder} already, in {}", file.display()));
+        if ours.launch.as_ref().is_some_and(|launch| seen.gone.contains(&launch.command)) {
+            self.notes.push(format!("`{name}` starts atm-agent-mcp by its name, and it is not on your PATH"));
+        }
+        None
+    }
+
+    /// Whether a file can be written as it is.
+    fn is_fit(file: &Path, seen: &Seen<'_>) -> Result<(), SetupFailure> {
+        if seen.outside.iter().any(|outside| outside == file) {
+            return Err(SetupFailure::LeadsOut { file: file.to_owned() });
+        }
+        match seen.found.unread.iter().find(|(unread, _)| unread == file) {
+            Some((file, why)) => Err(SetupFailure::Broken { file: file.clone(), why: why.clone() }),
+            None => Ok(()),
+        }
     }
 
     fn register(&mut self, scope: Scope, wish: &Wish, seen: &Seen<'_>) -> Result<(), SetupFailure> {
@@ -145,6 +220,7 @@ impl Plan {
             Scope::Project => (Holder::Project, seen.cwd.join(".mcp.json")),
             Scope::Local => (Holder::Local { project: String::new() }, seen.claude_file.to_owned()),
         };
+        Plan::is_fit(&file, seen)?;
         self.steps.push(Step::Register(Register {
             scope,
             name: wish.name.clone(),
@@ -159,12 +235,13 @@ impl Plan {
     fn enter(&mut self, wish: &Wish, seen: &Seen<'_>) -> Result<(), SetupFailure> {
         let file: PathBuf = seen.cwd.join(".mcp.json");
         let spot = Spot { file: file.clone(), holder: Holder::Project, name: wish.name.clone() };
-        if self.steps.iter().any(|step| matches!(step, Step::Replace { spot, .. } if spot.file == file)) {
-            return Ok(());
-        }
-        let here = |entry: &&Entry| entry.spot.file == file;
-        if seen.found.entries.iter().filter(here).any(|entry| entry.launch.as_ref().is_some_and(Launch::is_ours)) {
-            self.notes.push(format!("{} has the entry already", file.display()));
+        Plan::is_fit(&file, seen)?;
+        let mut here = seen.found.entries.iter().filter(|entry| entry.spot.file == file);
+        let is_ours = |entry: &&Entry| entry.launch.as_ref().is_some_and(Launch::is_ours);
+        if let Some(ours) = here.find(is_ours) {
+            if !self.take(fate(ours, wish, seen)) {
+                self.notes.push(format!("{} has the entry already", file.display()));
+            }
             return Ok(());
         }
         match seen.found.at(&spot) {
@@ -173,13 +250,8 @@ impl Plan {
                 self.steps.push(Step::Enter { spot, launch, is_new: !file.exists() });
                 Ok(())
             }
-            Some(entry) => match replaced(entry, seen.program).filter(|_| !wish.keep_lost) {
-                Some(step) => {
-                    self.steps.push(step);
-                    Ok(())
-                }
-                None => Err(SetupFailure::NameTaken { name: wish.name.clone(), file }),
-            },
+            Some(entry) if self.take(fate(entry, wish, seen)) => Ok(()),
+            Some(_) => Err(SetupFailure::NameTaken { name: wish.name.clone(), file }),
         }
     }
 }

@@ -1,17 +1,16 @@
-//! The steps of `setup`: what one does, and what is kept of it so that it can be taken back.
+//! The steps of `setup`: what each does, as it is shown before.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::super::claude_config::{Holder, Launch, Spot};
+use super::super::claude_config::{Holder, Launch, Spot, stem};
 use super::super::shell;
+use super::lost::{self, Variable};
 
-/// One thing that is done. What is known before it is done says also how it is taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "step", rename_all = "snake_case")]
+/// One thing that is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// Claude Code is told to add a server.
     Register(Register),
@@ -20,26 +19,20 @@ pub(super) enum Step {
         spot: Spot,
         before: Launch,
         after: Launch,
+        /// What its environment gets, which stood among the arguments.
+        variables: Vec<Variable>,
         /// What the program before was given, and that after it does not take.
-        #[serde(skip)]
         left_out: Vec<String>,
     },
     /// An entry is put into a file.
     Enter {
         spot: Spot,
         launch: Launch,
-        /// Whether the file was not there before.
+        /// Whether the file is not there before.
         is_new: bool,
     },
     /// A file is written that is nobody else's.
-    Write {
-        what: What,
-        file: PathBuf,
-        /// Tells whether it is still as it was written.
-        fingerprint: Uuid,
-        #[serde(skip)]
-        content: String,
-    },
+    Write { what: What, file: PathBuf, content: String },
 }
 
 /// What Claude Code is told.
@@ -52,7 +45,7 @@ pub(super) struct Register {
     pub(super) directory: PathBuf,
     /// The file that it writes.
     pub(super) file: PathBuf,
-    /// Whether that was not there before.
+    /// Whether that is not there before.
     pub(super) is_new: bool,
 }
 
@@ -74,6 +67,16 @@ pub(super) enum Scope {
 pub(super) enum What {
     Settings,
     Completions,
+}
+
+impl What {
+    /// That it is written, in a line.
+    pub(super) fn title(self, file: &Path) -> String {
+        match self {
+            What::Settings => format!("write the settings {}", file.display()),
+            What::Completions => format!("write the completions {}", file.display()),
+        }
+    }
 }
 
 impl Scope {
@@ -103,13 +106,18 @@ impl Register {
         words
     }
 
-    /// What `claude` is given to remove it.
-    pub(super) fn remove(&self) -> Vec<&str> {
-        vec!["mcp", "remove", "--scope", self.scope.word(), &self.name]
+    /// Whether an entry may be the one that was added.
+    pub(super) fn is_at(&self, spot: &Spot) -> bool {
+        spot.file == self.file && spot.name == self.name && self.scope.has(&spot.holder)
     }
 
-    fn command(&self, words: Vec<&str>) -> String {
-        let command = shell::line(["claude"].into_iter().chain(words));
+    /// What it does, in a line.
+    pub(super) fn title(&self) -> String {
+        format!("register `{}` with Claude Code, scope {}", self.name, self.scope.word())
+    }
+
+    fn command(&self) -> String {
+        let command = shell::line(["claude"].into_iter().chain(self.add()));
         match self.scope {
             Scope::User => command,
             Scope::Project | Scope::Local => {
@@ -119,18 +127,17 @@ impl Register {
     }
 }
 
-/// What tells two contents apart.
-pub(super) fn fingerprint(content: &str) -> Uuid {
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, content.as_bytes())
-}
-
 impl Step {
     /// What it does, for a person: in a line, and below that what exactly.
     pub(super) fn shown(&self) -> String {
         let exactly = match self {
-            Step::Register(register) => format!("    {}\n", register.command(register.add())),
-            Step::Replace { before, after, left_out, .. } => {
+            Step::Register(register) => format!("    {}\n", register.command()),
+            Step::Replace { before, after, variables, left_out, .. } => {
                 let mut text = format!("    - {}\n    + {}\n", start(before), start(after));
+                if !variables.is_empty() {
+                    let names: Vec<&str> = variables.iter().map(|variable| variable.name.as_str()).collect();
+                    text += &format!("    with {} in its environment\n", names.join(", "));
+                }
                 if !left_out.is_empty() {
                     text += &format!("    not taken over, for serve has no such flag: {}\n", left_out.join("; "));
                 }
@@ -148,44 +155,34 @@ impl Step {
         format!("{}:\n{exactly}", self.title())
     }
 
-    /// What takes it back, for a person.
-    pub(super) fn shown_back(&self) -> String {
-        match self {
-            Step::Register(register) => format!(
-                "remove `{}` from Claude Code, scope {}:\n    {}\n",
-                register.name,
-                register.scope.word(),
-                register.command(register.remove())
-            ),
-            Step::Replace { spot, before, after, .. } => {
-                format!("{}:\n    - {}\n    + {}\n", entry("change back", spot), start(after), start(before))
-            }
-            Step::Enter { spot, .. } => format!("{}\n", entry("remove", spot)),
-            Step::Write { file, .. } => format!("remove {}\n", file.display()),
-        }
-    }
-
     /// What it does, in a line.
     pub(super) fn title(&self) -> String {
         match self {
-            Step::Register(register) => {
-                format!("register `{}` with Claude Code, scope {}", register.name, register.scope.word())
-            }
+            Step::Register(register) => register.title(),
             Step::Replace { spot, .. } => entry("change", spot),
             Step::Enter { spot, is_new: false, .. } => entry("add", spot),
             Step::Enter { spot, is_new: true, .. } => format!("{}, a new file", entry("add", spot)),
-            Step::Write { what: What::Settings, file, .. } => format!("write the settings {}", file.display()),
-            Step::Write { what: What::Completions, file, .. } => format!("write the completions {}", file.display()),
+            Step::Write { what, file, .. } => what.title(file),
         }
     }
 }
 
-fn entry(verb: &str, spot: &Spot) -> String {
+/// What is done with an entry.
+pub(super) fn entry(verb: &str, spot: &Spot) -> String {
     format!("{verb} the entry `{}` in {} ({})", spot.name, spot.file.display(), spot.holder)
 }
 
-fn start(launch: &Launch) -> String {
-    shell::line([launch.command.as_str()].into_iter().chain(launch.args.iter().map(String::as_str)))
+/// The line that starts it; what variables before the program are set to is nobody's to see.
+pub(super) fn start(launch: &Launch) -> String {
+    let is_env = stem(&launch.command) == "env";
+    let variables: Vec<String> = launch
+        .args
+        .iter()
+        .map_while(|arg| lost::variable(arg).filter(|_| is_env))
+        .map(|variable| format!("{}=...", variable.name))
+        .collect();
+    let rest = launch.args[variables.len()..].iter();
+    shell::line([&launch.command].into_iter().chain(&variables).chain(rest).map(String::as_str))
 }
 
 fn added(text: &str) -> String {

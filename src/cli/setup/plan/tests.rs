@@ -8,7 +8,7 @@ const CLAUDE: &str = "/home/u/.claude.json";
 fn entry(file: &str, holder: Holder, name: &str, line: &str) -> Entry {
     let mut words = line.split(' ').map(str::to_owned);
     let launch = words.next().map(|command| Launch { command, args: words.collect() });
-    Entry { spot: Spot { file: file.into(), holder, name: name.to_owned() }, launch }
+    Entry { spot: Spot { file: file.into(), holder, name: name.to_owned() }, launch, variables: Vec::new() }
 }
 
 fn local(project: &str, name: &str, line: &str) -> Entry {
@@ -36,6 +36,8 @@ fn planned(wish: &Wish, entries: Vec<Entry>, has_claude: bool) -> Result<Plan, S
             cwd: HERE.as_ref(),
             here: &Here::at(HERE.as_ref()),
             found: &found,
+            gone: &["/gone/atm-agent-mcp".to_owned()],
+            outside: &["/out/.mcp.json".into()],
             claude_file: CLAUDE.as_ref(),
             has_claude,
             program: &program,
@@ -111,6 +113,35 @@ fn a_name_that_another_server_has_is_not_taken() {
     let enter = Wish { mcp_json: true, ..wish(Registration::None) };
     let taken = planned(&enter, vec![shared("codex", "other")], true);
     assert!(matches!(taken, Err(SetupFailure::NameTaken { .. })), "{taken:?}");
+}
+
+#[test]
+fn an_entry_of_ours_whose_program_is_gone_is_replaced_with_its_arguments() {
+    let replaced = ["mine for you in every project: atm-agent-mcp serve --fast"];
+    let gone = user("mine", "/gone/atm-agent-mcp serve --fast");
+    for wish in [wish(Registration::Anywhere), Wish { keep_lost: true, ..wish(Registration::At(Scope::User)) }] {
+        assert_eq!(steps(&wish, vec![gone.clone()]), replaced);
+    }
+    let enter = Wish { mcp_json: true, ..wish(Registration::None) };
+    let shared = shared("mine", "/gone/atm-agent-mcp serve");
+    assert_eq!(steps(&enter, vec![shared]), ["mine for everybody who has the project: atm-agent-mcp serve"]);
+}
+
+#[test]
+fn what_cannot_be_replaced_is_for_the_user_to_do_and_nothing_is_registered_beside_it() {
+    let by_hand = |entry: Entry| {
+        let plan = planned(&wish(Registration::Anywhere), vec![entry], true).unwrap();
+        assert!(plan.steps.is_empty(), "{plan:?}");
+        plan.by_hand.concat()
+    };
+    let line = Launch { command: "bash".to_owned(), args: vec!["-c".to_owned(), "codex mcp-server".to_owned()] };
+    let said = by_hand(Entry { launch: Some(line), ..user("codex", "x") });
+    assert!(said.starts_with("`codex` in /home/u/.claude.json (for you in every project) starts"), "{said}");
+    assert!(said.ends_with(r#"write there "command": "atm-agent-mcp", "args": ["serve"]"#), "{said}");
+    let twice = Entry { variables: vec!["A".to_owned()], ..user("codex", "env A=1 codex mcp-server") };
+    assert!(by_hand(twice).contains("a variable twice"));
+    let outside = entry("/out/.mcp.json", Holder::Project, "codex", "codex mcp-server");
+    assert!(by_hand(outside).contains("a link that leads out of the repository"));
 }
 
 #[test]
