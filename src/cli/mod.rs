@@ -20,6 +20,7 @@ mod setup;
 mod shell;
 mod stdio;
 mod summary;
+mod time;
 mod timeline;
 mod top;
 mod whose;

@@ -11,6 +11,7 @@ mod flags;
 mod flood;
 mod foreign;
 mod input;
+mod log;
 #[cfg(unix)]
 mod notices;
 mod people;

@@ -1,4 +1,4 @@
-//! What people do with a team without its server: `sessions`, `log`, `mail`, `summary`.
+//! What people do with a team without its server: `sessions`, `mail`, `summary`.
 
 use std::fs;
 use std::process::Stdio;
@@ -11,23 +11,23 @@ use serde_json::{Value, json};
 use crate::queue_cli::{Pair, Said, said};
 
 impl Pair {
-    async fn says(&self, args: &[&str]) -> Said {
+    pub(crate) async fn says(&self, args: &[&str]) -> Said {
         self.hears(args, "").await
     }
 
-    async fn hears(&self, args: &[&str], stdin: &str) -> Said {
+    pub(crate) async fn hears(&self, args: &[&str], stdin: &str) -> Said {
         let mut command = self.stage.program(&[args, &["--team", "red"]].concat());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         said(command, stdin.as_bytes()).await
     }
 
-    async fn shows(&self, args: &[&str]) -> String {
+    pub(crate) async fn shows(&self, args: &[&str]) -> String {
         let said = self.says(args).await;
         assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
         said.stdout
     }
 
-    async fn told(&self, args: &[&str]) -> Value {
+    pub(crate) async fn told(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.shows(&[args, &["--json"]].concat()).await).unwrap()
     }
 
@@ -36,7 +36,7 @@ impl Pair {
         told.as_array().unwrap().iter().map(|one| one["identity"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn close(&self, record: &Record) {
+    pub(crate) fn close(&self, record: &Record) {
         Record { closed: true, ..record.clone() }.save(&self.dir).unwrap();
     }
 }
@@ -107,24 +107,6 @@ async fn a_human_takes_part_in_the_mail_under_a_name_of_the_team() {
     assert!(!list.contains('\u{1b}'), "{list}");
     let unknown = team.says(&["mail", "send", "eve", "hello"]).await;
     assert!(unknown.code == Some(1) && unknown.stderr.contains("there are ana, bob, sam"), "{unknown:?}");
-}
-
-#[tokio::test]
-async fn the_log_shows_who_did_what_from_when_on_and_to_whom() {
-    let team = Pair::gather().await;
-    team.shows(&["mail", "send", "ana", "for ana"]).await;
-    team.shows(&["mail", "send", "bob", "for bob"]).await;
-    let log = team.shows(&["log"]).await;
-    let lines: Vec<&str> = log.lines().collect();
-    assert_eq!(lines.len(), 2, "{log}");
-    assert!(lines[0].contains("team-lead → ana  send: ") && lines[0].ends_with("\"for ana\""), "{log}");
-    assert_eq!(team.shows(&["log", "bob"]).await.trim_end(), lines[1]);
-    assert_eq!(team.shows(&["log", "--since", "1h"]).await, log);
-    assert_eq!(team.shows(&["log", "--since", "2200-01-01T00:00:00Z"]).await, "");
-    let raw = team.shows(&["log", "--json"]).await;
-    assert_eq!(serde_json::from_str::<Value>(raw.lines().next().unwrap()).unwrap()["to"], "ana");
-    let wrong = team.says(&["log", "--since", "yesterday"]).await;
-    assert!(wrong.code == Some(2) && wrong.stderr.contains("10m, 2h, 3d"), "{wrong:?}");
 }
 
 #[tokio::test]
