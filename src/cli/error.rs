@@ -2,6 +2,7 @@
 //! it, for every command, is here.
 
 use std::borrow::Cow;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,27 +47,27 @@ pub enum CliError {
     NoHome,
     /// The current directory is gone.
     #[error("the current directory cannot be read: {0}")]
-    NoDirectory(std::io::Error),
+    NoDirectory(io::Error),
     /// The system refuses what every program needs.
     #[error("the runtime cannot be started: {0}")]
-    Runtime(std::io::Error),
+    Runtime(io::Error),
     /// Output that cannot be written.
     #[error("the output cannot be written: {0}")]
-    Output(std::io::Error),
+    Output(io::Error),
     /// Input that cannot be read.
     #[error("stdin cannot be read: {0}")]
-    Input(std::io::Error),
+    Input(io::Error),
     /// A file that cannot be read.
     #[error("{path} cannot be read: {error}", path = path.display())]
     Unreadable {
         /// Which.
         path: PathBuf,
         /// Why.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// What cannot be removed.
     #[error("what is kept of an agent cannot be removed: {0}")]
-    Prune(std::io::Error),
+    Prune(io::Error),
     /// An agent that has said nothing at its end.
     #[error("there is no summary of {name}")]
     NoSummary {
@@ -117,6 +118,8 @@ enum Kind {
     Usage,
     /// It failed.
     Failure,
+    /// Whoever read the output has left, and has read what they wanted.
+    Unread,
 }
 
 impl Kind {
@@ -124,6 +127,8 @@ impl Kind {
         match self {
             Kind::Failure => 1,
             Kind::Usage => 2,
+            // As of a program that SIGPIPE has ended.
+            Kind::Unread => 141,
         }
     }
 }
@@ -131,6 +136,7 @@ impl Kind {
 impl CliError {
     fn kind(&self) -> Kind {
         match self {
+            CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Kind::Unread,
             CliError::Config(_)
             | CliError::NoHome
             | CliError::IsAgent(_)
@@ -202,13 +208,17 @@ impl CliError {
 
     /// Tells the person at the terminal.
     pub(super) fn report(&self) -> ExitCode {
+        let code = ExitCode::from(self.kind().exit_code());
+        if self.kind() == Kind::Unread {
+            return code;
+        }
         // What others say in it has no lines of its own that could pose as ours.
         let lines: Vec<String> = self.to_string().lines().map(on_one_line).collect();
         eprintln!("Error: {}", lines.join("\n  "));
         if let Some(hint) = self.hint() {
             eprintln!("Hint: {hint}");
         }
-        ExitCode::from(self.kind().exit_code())
+        code
     }
 }
 

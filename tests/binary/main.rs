@@ -19,6 +19,8 @@ mod purity;
 #[cfg(unix)]
 mod queue;
 mod queue_cli;
+#[cfg(unix)]
+mod readers;
 mod roster;
 mod server;
 mod settings;

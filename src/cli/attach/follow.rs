@@ -66,7 +66,6 @@ pub(super) async fn follow(team: &TeamQueues, record: Record, thread: ThreadId, 
     let agent = record.identity.clone();
     match follow_to_the_end(team, record, &thread, wish).await {
         Ok(()) => eprintln!("{agent} does not run any more"),
-        Err(Halt::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(Halt::Output(error)) => return Err(CliError::Output(error)),
         Err(Halt::Codex(source)) => return Err(AttachFailure::NoCodex { agent, source }.into()),
     }

@@ -118,7 +118,8 @@ fn page() -> String {
         "# Errors\n\nWhat a command has to say to a person goes to stderr, what it is asked for to stdout. An error is\n\n\
          ```text\nError: what failed, with what, and why\nHint: what to do about it\n```\n\n\
          | exit code | means |\n|---|---|\n| 0 | it is done, or shown |\n| 1 | it failed |\n\
-         | 2 | arguments or settings are wrong; nothing was done |\n\n\
+         | 2 | arguments or settings are wrong; nothing was done |\n\
+         | 141 | whoever read the output has left, which is told to nobody |\n\n\
          What a tool answers a client and its model is in [What a client can rely on](../protocol.md). This page is written by a \
          test (`ATM_WRITE_DOCS=1 cargo nextest run the_reference_of_errors`). In it, WHY stands for what the system or \
          another program says.\n",
