@@ -66,8 +66,8 @@ pub enum CliError {
         error: io::Error,
     },
     /// What cannot be removed.
-    #[error("what is kept of an agent cannot be removed: {0}")]
-    Prune(io::Error),
+    #[error("what is kept of {0} of the closed agents could not be removed")]
+    Prune(usize),
     /// An agent that has said nothing at its end.
     #[error("there is no summary of {name}")]
     NoSummary {

@@ -40,7 +40,7 @@ fn general() -> Vec<CliError> {
         CliError::IsAgent(name()),
         CliError::NoSummary { name: name(), is_closed: false },
         CliError::NoSummary { name: name(), is_closed: true },
-        CliError::Prune(why()),
+        CliError::Prune(2),
         CliError::Demo(text()),
         CliError::NoHome,
         CliError::NoDirectory(why()),
