@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod ending;
 pub mod error;
+mod input;
 mod json_edit;
 mod log;
 mod mail;

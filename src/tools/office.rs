@@ -191,7 +191,7 @@ impl Inner {
         let sent = post.send(&to.name, std::slice::from_ref(&draft)).map_err(|error| match error {
             MailError::UnknownRecipient { to, team, .. } if team == *own || Some(&team) == self.session_team() => {
                 let known = people::known(&self.teams, &self.dir, from.as_str());
-                Refusal::new("UNKNOWN_RECIPIENT", format!("there is no {to} to write to; {known}"))
+                Refusal::nobody(&to, &known)
             }
             other => other.into(),
         })?;

@@ -114,5 +114,5 @@ pub(super) fn known(teams: &Teams, dir: &TeamDir, but: &str) -> String {
         names.truncate(KNOWN_MAX);
         names.push("…".to_owned());
     }
-    format!("there are {}", names.join(", "))
+    format!("you can write to {}", names.join(", "))
 }

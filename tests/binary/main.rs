@@ -12,6 +12,7 @@ mod flood;
 mod foreign;
 mod input;
 mod log;
+mod mail;
 #[cfg(unix)]
 mod notices;
 mod people;

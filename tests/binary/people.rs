@@ -1,4 +1,4 @@
-//! What people do with a team without its server: `sessions`, `mail`, `summary`.
+//! What people do with a team without its server: `sessions`, `summary`.
 
 use std::fs;
 use std::process::Stdio;
@@ -18,9 +18,13 @@ impl Pair {
     }
 
     pub(crate) async fn hears(&self, args: &[&str], stdin: &str) -> Said {
+        self.hears_bytes(args, stdin.as_bytes()).await
+    }
+
+    pub(crate) async fn hears_bytes(&self, args: &[&str], stdin: &[u8]) -> Said {
         let mut command = self.stage.program(&[args, &["--team", "red"]].concat());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        said(command, stdin.as_bytes()).await
+        said(command, stdin).await
     }
 
     pub(crate) async fn shows(&self, args: &[&str]) -> String {
@@ -148,25 +152,6 @@ async fn what_was_removed_is_told_also_if_something_else_could_not_be() {
     assert_eq!(said.code, Some(1));
     assert!(said.stdout.starts_with("removed: bob (") && said.stderr.contains("not removed: ana ("), "{said:?}");
     assert_eq!(team.names(&[]).await, ["ana"]);
-}
-
-#[tokio::test]
-async fn a_human_takes_part_in_the_mail_under_a_name_of_the_team() {
-    let team = Pair::gather().await;
-    let sent = team.hears(&["mail", "send", "ana", "-", "--as", "sam"], "look\nat \u{1b}[2J this").await;
-    assert!(sent.code == Some(0) && sent.stdout.contains("ana"), "{sent:?}");
-    team.shows(&["mail", "send", "sam", "I am the lead"]).await;
-    let agents = team.says(&["mail", "read", "--as", "ana"]).await;
-    assert_eq!(agents.code, Some(2), "an agent's mail is its own: {agents:?}");
-    let kept = team.shows(&["mail", "read", "--keep", "--as", "sam"]).await;
-    assert!(kept.starts_with("team-lead (red), ") && kept.contains("\n  I am the lead\n"), "{kept}");
-    assert_eq!(team.told(&["mail", "read", "--as", "sam"]).await["messages"][0]["text"], "I am the lead");
-    assert_eq!(team.shows(&["mail", "read", "--as", "sam"]).await, "No mail.\n");
-    let list = team.shows(&["mail", "list", "--as", "sam"]).await;
-    assert!(list.starts_with("0 unread.\n") && list.contains("to ana: unread"), "{list}");
-    assert!(!list.contains('\u{1b}'), "{list}");
-    let unknown = team.says(&["mail", "send", "eve", "hello"]).await;
-    assert!(unknown.code == Some(1) && unknown.stderr.contains("there are ana, bob, sam"), "{unknown:?}");
 }
 
 #[tokio::test]

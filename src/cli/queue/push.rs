@@ -1,16 +1,14 @@
 //! `queue push`: a message into an agent's queue.
 
-use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::error::QueueFailure;
 use super::outlook::outlook;
 use super::proof::{self, Patience};
 use super::team::{Presence, TeamQueues};
 use crate::cli::error::CliError;
-use crate::cli::{output, time};
+use crate::cli::{input, output, time};
 use crate::ids::AgentName;
 use crate::queue::{Delivered, Text, Urgency};
 
@@ -60,10 +58,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, team: &TeamQueues) -> Result<(), CliError> {
     let record = team.agent(&args.agent)?;
-    let text = match args.text {
-        Some(text) if text != "-" => text,
-        _ => stdin(team.limits().bytes)?,
-    };
+    let text = input::text(args.text, team.limits().bytes)?;
     let urgency = if args.urgent { Urgency::Urgent } else { Urgency::Normal };
     let expires_at = args.ttl.map(|ttl| Timestamp::now() + ttl);
     let queue = team.queue(&record.agent_id);
@@ -83,20 +78,6 @@ pub(super) async fn run(args: Args, team: &TeamQueues) -> Result<(), CliError> {
     eprintln!("waiting until it has arrived");
     let Delivered { receipt, .. } = proof::wait(&queue, &id, &Patience { expires_at, timeout: args.timeout }).await?;
     told.and_then(|()| output::text(&format!("delivered thread={} turn={}\n", receipt.thread, receipt.turn)))
-}
-
-/// Everything on stdin, unchanged.
-fn stdin(most: usize) -> Result<String, QueueFailure> {
-    let mut stdin = std::io::stdin().lock();
-    if stdin.is_terminal() {
-        eprintln!("type the message; an end of file (Ctrl-D) ends it");
-    }
-    let mut message = Vec::new();
-    (&mut stdin).take(most as u64 + 1).read_to_end(&mut message).map_err(QueueFailure::Stdin)?;
-    if message.len() > most {
-        return Err(QueueFailure::TooLong(most));
-    }
-    String::from_utf8(message).map_err(|error| QueueFailure::NotUtf8(error.utf8_error().valid_up_to() + 1))
 }
 
 fn word(text: &str) -> Result<String, String> {
