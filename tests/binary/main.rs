@@ -11,6 +11,7 @@ mod flags;
 mod flood;
 mod foreign;
 mod input;
+mod json;
 mod log;
 mod mail;
 #[cfg(unix)]

@@ -85,7 +85,7 @@ impl Pair {
         serde_json::from_str(&self.done(args).await).unwrap()
     }
 
-    fn claim(&self) -> Claim {
+    pub(crate) fn claim(&self) -> Claim {
         self.queue().claimer().claim(1, &DeliveryId::next()).unwrap().pop().expect("it waits")
     }
 }
