@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use super::attach::AttachFailure;
 use super::input::InputFailure;
 use super::mail::MailFailure;
+use super::output;
 use super::queue::QueueFailure;
 use super::setup::SetupFailure;
 use super::top::TopFailure;
@@ -218,9 +219,9 @@ impl CliError {
         }
         // What others say in it has no lines of its own that could pose as ours.
         let lines: Vec<String> = self.to_string().lines().map(on_one_line).collect();
-        eprintln!("Error: {}", lines.join("\n  "));
+        output::note(format_args!("Error: {}", lines.join("\n  ")));
         if let Some(hint) = self.hint() {
-            eprintln!("Hint: {hint}");
+            output::note(format_args!("Hint: {hint}"));
         }
         code
     }

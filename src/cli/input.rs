@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Read};
 use std::string::FromUtf8Error;
 
 use super::error::CliError;
+use super::output;
 
 /// Why what is on stdin is no message.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +28,7 @@ pub(super) fn text(given: Option<String>, most: usize) -> Result<String, CliErro
 fn stdin(most: usize) -> Result<String, CliError> {
     let mut stdin = io::stdin().lock();
     if stdin.is_terminal() {
-        eprintln!("type the message; an end of file (Ctrl-D) ends it");
+        output::note(format_args!("type the message; an end of file (Ctrl-D) ends it"));
     }
     let mut message = Vec::new();
     (&mut stdin).take(most as u64 + 1).read_to_end(&mut message).map_err(CliError::Input)?;

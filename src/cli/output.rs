@@ -1,5 +1,6 @@
 //! What a command prints on stdout.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +14,11 @@ use crate::plain::{is_unseen, on_one_line};
 pub(super) fn bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(CliError::Output)
+}
+
+/// Tells the person at the terminal something beside the output, on stderr: that nobody reads it hinders nothing.
+pub(super) fn note(line: fmt::Arguments<'_>) {
+    writeln!(io::stderr(), "{line}").ok();
 }
 
 /// Prints text.

@@ -171,8 +171,10 @@ pub(super) fn run(args: Args) -> Result<(), CliError> {
         (false, true) => {
             let of = if all_teams { "any team".to_owned() } else { format!("the team {}", teams[0]) };
             match all {
-                0 => eprintln!("no agents of {of}; codex starts one, --all-teams shows those of all"),
-                _ => eprintln!("no agent of {of} matches; there are {all} without --repo, --name and --state"),
+                0 => output::note(format_args!("no agents of {of}; codex starts one, --all-teams shows those of all")),
+                _ => output::note(format_args!(
+                    "no agent of {of} matches; there are {all} without --repo, --name and --state"
+                )),
             }
             Ok(())
         }
@@ -198,14 +200,14 @@ fn remove(place: &Place, agents: Vec<Shown>, yes: bool, json: bool) -> Result<()
         let dir = place.home.team(&agent.team);
         let called = format!("{} ({})", agent.identity, agent.agent_id);
         if let Some(why) = waits(&dir, &agent.agent_id) {
-            eprintln!("kept: {called}, for {why}");
+            output::note(format_args!("kept: {called}, for {why}"));
             continue;
         }
         match if yes { take_away(&dir, &agent.agent_id) } else { Ok(true) } {
             Ok(true) => gone.push(agent),
-            Ok(false) => eprintln!("kept: {called}, for somebody continues it"),
+            Ok(false) => output::note(format_args!("kept: {called}, for somebody continues it")),
             Err(error) => {
-                eprintln!("not removed: {called}: {error}");
+                output::note(format_args!("not removed: {called}: {error}"));
                 failed += 1;
             }
         }
@@ -219,9 +221,9 @@ fn remove(place: &Place, agents: Vec<Shown>, yes: bool, json: bool) -> Result<()
             output::text(&format!("{verb}: {identity} ({agent_id}), closed, last active {last_active}\n"))?;
         }
         match gone.as_slice() {
-            [] => eprintln!("nothing to remove"),
+            [] => output::note(format_args!("nothing to remove")),
             _ if yes => {}
-            _ => eprintln!("--yes removes it"),
+            _ => output::note(format_args!("--yes removes it")),
         }
     }
     if failed > 0 { Err(CliError::Prune(failed)) } else { Ok(()) }

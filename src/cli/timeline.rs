@@ -73,8 +73,8 @@ pub(super) async fn run(Args { agent, whose, follow, since, json }: Args) -> Res
         }
         if !has_shown && !std::mem::replace(&mut is_told, true) {
             match is_empty {
-                true => eprintln!("nothing is written down of the team {} yet", settings.team),
-                false => eprintln!("nothing of that is written down of the team {}", settings.team),
+                true => output::note(format_args!("nothing is written down of the team {} yet", settings.team)),
+                false => output::note(format_args!("nothing of that is written down of the team {}", settings.team)),
             }
         }
         if !follow {

@@ -52,6 +52,24 @@ async fn a_reader_that_leaves_ends_every_command_quietly() {
 }
 
 #[tokio::test]
+async fn what_is_told_beside_the_output_need_not_be_read() {
+    let team = Pair::gather().await;
+    let cases: [(&[&str], Option<i32>); 4] = [
+        (&["sessions", "--name", "zed"], Some(0)),
+        (&["queue", "list"], Some(0)),
+        (&["log"], Some(0)),
+        (&["summary", "zed"], Some(2)),
+    ];
+    for (args, code) in cases {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = team.stage.program(&[args, &["--team", "red"]].concat());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer).spawn();
+        assert_eq!(within("its end", child.unwrap().wait()).await.unwrap().code(), code, "{args:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_log_that_is_followed_ends_at_the_first_line_that_nobody_reads() {
     let team = Pair::gather().await;
     let audit = team.dir.audit();

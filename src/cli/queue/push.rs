@@ -70,12 +70,12 @@ pub(super) async fn run(args: Args, team: &TeamQueues) -> Result<(), CliError> {
         (Presence::Running, Urgency::Normal) => " (--urgent: it joins the turn)",
         _ => "",
     };
-    eprintln!("{}{more}", outlook(&record, &presence, urgency));
+    output::note(format_args!("{}{more}", outlook(&record, &presence, urgency)));
     if !args.wait {
         return told;
     }
     // Whether it arrives is worth knowing also if nobody reads its id.
-    eprintln!("waiting until it has arrived");
+    output::note(format_args!("waiting until it has arrived"));
     let Delivered { receipt, .. } = proof::wait(&queue, &id, &Patience { expires_at, timeout: args.timeout }).await?;
     told.and_then(|()| output::text(&format!("delivered thread={} turn={}\n", receipt.thread, receipt.turn)))
 }
