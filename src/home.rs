@@ -1,5 +1,6 @@
 //! Where things are kept: the paths below the user's home, private directories, atomic writes.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -79,11 +80,11 @@ impl Home {
     }
 
     /// The teams of which something is kept, by name.
-    pub fn teams(&self) -> Vec<Team> {
-        let entries = std::fs::read_dir(self.sessions_dir()).into_iter().flatten().flatten();
-        let mut teams: Vec<Team> = entries.filter_map(|entry| Team::parse(entry.file_name().to_str()?).ok()).collect();
+    pub fn teams(&self) -> io::Result<Vec<Team>> {
+        let names = names_in(&self.sessions_dir())?;
+        let mut teams: Vec<Team> = names.iter().filter_map(|name| Team::parse(name.to_str()?).ok()).collect();
         teams.sort();
-        teams
+        Ok(teams)
     }
 
     /// Claude Code's own files of one team: below `.claude/teams`, or where `CLAUDE_CONFIG_DIR` says.
@@ -183,6 +184,15 @@ impl TeamDir {
     /// The file whose OS lock says that somebody runs this name now.
     pub fn name_lock(&self, name: &AgentName) -> PathBuf {
         self.root.join(format!("{name}.lock"))
+    }
+}
+
+/// What is in a directory; in one that is not there, nothing.
+pub fn names_in(dir: &Path) -> io::Result<Vec<OsString>> {
+    match fs::read_dir(dir) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 
@@ -302,6 +312,16 @@ mod tests {
     }
 
     #[cfg(unix)]
+    #[test]
+    fn a_home_that_is_not_there_has_no_teams_and_one_that_cannot_be_read_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        assert_eq!(home.teams().unwrap(), []);
+        fs::create_dir_all(home.own_dir()).unwrap();
+        fs::write(home.sessions_dir(), "no directory").unwrap();
+        assert!(home.teams().is_err());
+    }
+
     #[test]
     fn claudes_files_are_in_the_home_unless_only_claude_was_moved() {
         let team = TeamName::parse("my_Team").unwrap();

@@ -253,7 +253,8 @@ async fn attend(server: impl Service<RoleServer>, door: Door) -> Result<(), Serv
 async fn continue_one(roster: &Roster, resume: &Resume) -> Result<(), ServeError> {
     let who = match resume {
         Resume::Last => {
-            let last = roster.records().into_iter().find(|record| record.thread_id.is_some() && !record.closed);
+            let records = roster.records().map_err(|error| ServeError::Resume(error.to_string()))?;
+            let last = records.into_iter().find(|record| record.thread_id.is_some() && !record.closed);
             let none = || ServeError::Resume(format!("the team {} has none that could be continued", roster.team()));
             Who::Agent(last.ok_or_else(none)?.agent_id)
         }

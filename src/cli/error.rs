@@ -2,11 +2,14 @@
 //! it, for every command, is here.
 
 use std::borrow::Cow;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::attach::AttachFailure;
+use super::input::InputFailure;
+use super::mail::MailFailure;
+use super::output;
 use super::queue::QueueFailure;
 use super::setup::SetupFailure;
 use super::shell;
@@ -48,27 +51,30 @@ pub enum CliError {
     NoHome,
     /// The current directory is gone.
     #[error("the current directory cannot be read: {0}")]
-    NoDirectory(std::io::Error),
+    NoDirectory(io::Error),
     /// The system refuses what every program needs.
     #[error("the runtime cannot be started: {0}")]
-    Runtime(std::io::Error),
+    Runtime(io::Error),
     /// Output that cannot be written.
     #[error("the output cannot be written: {0}")]
-    Output(std::io::Error),
+    Output(io::Error),
     /// Input that cannot be read.
     #[error("stdin cannot be read: {0}")]
-    Input(std::io::Error),
+    Input(io::Error),
+    /// A message on stdin.
+    #[error(transparent)]
+    Message(#[from] InputFailure),
     /// A file that cannot be read.
     #[error("{path} cannot be read: {error}", path = path.display())]
     Unreadable {
         /// Which.
         path: PathBuf,
         /// Why.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// What cannot be removed.
-    #[error("what is kept of an agent cannot be removed: {0}")]
-    Prune(std::io::Error),
+    #[error("what is kept of {0} of the closed agents could not be removed")]
+    Prune(usize),
     /// An agent that has said nothing at its end.
     #[error("there is no summary of {name}")]
     NoSummary {
@@ -78,11 +84,8 @@ pub enum CliError {
         is_closed: bool,
     },
     /// Mail.
-    #[error("{0}")]
-    Mail(String),
-    /// Somebody else's name.
-    #[error("{0} is an agent of this team, and its mail is its own")]
-    IsAgent(AgentName),
+    #[error(transparent)]
+    Mail(#[from] MailFailure),
     /// The demo.
     #[error("the demo failed: {0}")]
     Demo(String),
@@ -90,13 +93,13 @@ pub enum CliError {
 
 impl From<Refusal> for CliError {
     fn from(refusal: Refusal) -> CliError {
-        CliError::Mail(refusal.message)
+        CliError::Mail(MailFailure::Refused(refusal))
     }
 }
 
 impl From<MailError> for CliError {
     fn from(error: MailError) -> CliError {
-        CliError::Mail(error.to_string())
+        CliError::from(Refusal::from(error))
     }
 }
 
@@ -119,6 +122,8 @@ enum Kind {
     Usage,
     /// It failed.
     Failure,
+    /// Whoever read the output has left, and has read what they wanted.
+    Unread,
 }
 
 impl Kind {
@@ -126,6 +131,8 @@ impl Kind {
         match self {
             Kind::Failure => 1,
             Kind::Usage => 2,
+            // As of a program that SIGPIPE has ended.
+            Kind::Unread => 141,
         }
     }
 }
@@ -133,16 +140,15 @@ impl Kind {
 impl CliError {
     fn kind(&self) -> Kind {
         match self {
+            CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Kind::Unread,
             CliError::Config(_)
             | CliError::NoHome
-            | CliError::IsAgent(_)
+            | CliError::Message(_)
             | CliError::Queue(
                 QueueFailure::UnknownAgent { .. }
                 | QueueFailure::UnknownEntry { .. }
                 | QueueFailure::AlreadyDelivered(_)
                 | QueueFailure::AlreadyWaits(_)
-                | QueueFailure::TooLong(_)
-                | QueueFailure::NotUtf8(_)
                 | QueueFailure::Queue(QueueError::Text(_)),
             )
             | CliError::Setup(
@@ -152,12 +158,12 @@ impl CliError {
                 | SetupFailure::Broken { .. }
                 | SetupFailure::LeadsOut { .. },
             ) => Kind::Usage,
+            CliError::Mail(failure) => of_mail(failure).0,
             CliError::Serve(_)
             | CliError::Queue(_)
             | CliError::Attach(_)
             | CliError::Top(_)
             | CliError::Setup(_)
-            | CliError::Mail(_)
             | CliError::Input(_)
             | CliError::Unreadable { .. }
             | CliError::Prune(_)
@@ -188,7 +194,13 @@ impl CliError {
             }
             CliError::NoHome => "set HOME, or ATM_HOME to the directory that stands for it",
             CliError::NoDirectory(_) => "go to a directory that is there",
-            CliError::IsAgent(_) => "choose another name, or leave --as out and speak as the lead",
+            CliError::Mail(failure) => of_mail(failure).1?,
+            CliError::Message(InputFailure::TooLong(_)) => {
+                "put what is long into a file, and say where it is; queue_max_bytes bounds what `queue push` takes"
+            }
+            CliError::Message(InputFailure::NotUtf8(_)) => {
+                "send it as UTF-8: iconv -f latin1 -t utf-8 does that for one that is Latin-1"
+            }
             CliError::Demo(_) => "ATM_LOG=debug atm-agent-mcp demo shows what Codex says",
             CliError::NoSummary { is_closed: false, .. } => {
                 "it is written when the agent is closed: agent_close {\"summary\": true}"
@@ -197,24 +209,26 @@ impl CliError {
                 "it had said nothing when it was closed; agent_read shows its thread"
             }
             CliError::Prune(_) => "`atm-agent-mcp doctor` looks at the permissions; what is left can be pruned again",
-            CliError::Mail(_)
-            | CliError::Input(_)
-            | CliError::Unreadable { .. }
-            | CliError::Runtime(_)
-            | CliError::Output(_) => return None,
+            CliError::Input(_) | CliError::Unreadable { .. } | CliError::Runtime(_) | CliError::Output(_) => {
+                return None;
+            }
         };
         Some(Cow::Borrowed(hint))
     }
 
     /// Tells the person at the terminal.
     pub(super) fn report(&self) -> ExitCode {
+        let code = ExitCode::from(self.kind().exit_code());
+        if self.kind() == Kind::Unread {
+            return code;
+        }
         // What others say in it has no lines of its own that could pose as ours.
         let lines: Vec<String> = self.to_string().lines().map(on_one_line).collect();
-        eprintln!("Error: {}", lines.join("\n  "));
+        output::note(format_args!("Error: {}", lines.join("\n  ")));
         if let Some(hint) = self.hint() {
-            eprintln!("Hint: {hint}");
+            output::note(format_args!("Hint: {hint}"));
         }
-        ExitCode::from(self.kind().exit_code())
+        code
     }
 }
 
@@ -248,10 +262,6 @@ fn of_queue(failure: &QueueFailure) -> Option<&'static str> {
         QueueFailure::UnknownAgent { .. } => {
             Some("AGENT is a name, an agent id or a thread id; --team chooses another team")
         }
-        QueueFailure::TooLong(_) => Some("put what is long into a file, and say where it is"),
-        QueueFailure::NotUtf8(_) => {
-            Some("send it as UTF-8: iconv -f latin1 -t utf-8 does that for one that is Latin-1")
-        }
         QueueFailure::UnknownEntry { .. } => Some(
             "`atm-agent-mcp queue list` shows what waits, with --dead what was buried; --team chooses another team",
         ),
@@ -265,8 +275,33 @@ fn of_queue(failure: &QueueFailure) -> Option<&'static str> {
         QueueFailure::Record(_)
         | QueueFailure::Queue(_)
         | QueueFailure::AlreadyDelivered(_)
-        | QueueFailure::AlreadyWaits(_)
-        | QueueFailure::Stdin(_) => None,
+        | QueueFailure::AlreadyWaits(_) => None,
+    }
+}
+
+/// What the code of a refusal is to whoever typed the command, and what to do, where it does not say so itself.
+fn of_mail(failure: &MailFailure) -> (Kind, Option<&'static str>) {
+    const ANOTHER: &str = "choose another name, or leave --as out and speak as the lead";
+    match failure {
+        MailFailure::NoTeam(_) => {
+            (Kind::Usage, Some("`atm-agent-mcp mail send` makes it with its first message; --team names another team"))
+        }
+        MailFailure::NoMember { .. } => (
+            Kind::Usage,
+            Some("`atm-agent-mcp mail send TO TEXT --as NAME` makes NAME a member; --team names another team"),
+        ),
+        MailFailure::IsAgent(_) | MailFailure::IsOther { .. } => (Kind::Usage, Some(ANOTHER)),
+        MailFailure::IsLead(_) => {
+            (Kind::Usage, Some("`atm-agent-mcp mail leave --as NAME` takes out who has joined as NAME"))
+        }
+        MailFailure::Blank => (Kind::Usage, Some("say something, as TEXT or on stdin")),
+        MailFailure::Refused(refusal) => match refusal.code {
+            "UNKNOWN_RECIPIENT" => {
+                (Kind::Usage, Some("`atm-agent-mcp sessions` lists the agents; --team names another team"))
+            }
+            "INVALID_ARGUMENT" | "UNKNOWN_TEAM" | "IDENTITY_CONFLICT" => (Kind::Usage, None),
+            _ => (Kind::Failure, None),
+        },
     }
 }
 

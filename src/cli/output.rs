@@ -1,5 +1,6 @@
 //! What a command prints on stdout.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,12 +9,16 @@ use serde::Serialize;
 use super::error::CliError;
 use crate::plain::{is_unseen, on_one_line};
 
-/// Prints bytes. A reader that has gone away has read what it wanted.
+/// Prints bytes, at once: somebody may wait for them. That nobody reads them any more is an error too, which ends the command
+/// without a word.
 pub(super) fn bytes(bytes: &[u8]) -> Result<(), CliError> {
-    match std::io::stdout().write_all(bytes) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
-        _ => Ok(()),
-    }
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(CliError::Output)
+}
+
+/// Tells the person at the terminal something beside the output, on stderr: that nobody reads it hinders nothing.
+pub(super) fn note(line: fmt::Arguments<'_>) {
+    writeln!(io::stderr(), "{line}").ok();
 }
 
 /// Prints text.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::error::CliError;
+use super::output;
 use crate::config::{self, Loaded, ServeFlags};
 use crate::home::Home;
 use crate::plain::on_one_line;
@@ -27,7 +28,7 @@ impl Place {
     /// Tells the person at the terminal what in the settings does not do what its writer may think.
     pub(super) fn warn(&self) {
         for warning in &self.loaded.warnings {
-            eprintln!("Warning: {}", on_one_line(&warning.to_string()));
+            output::note(format_args!("Warning: {}", on_one_line(&warning.to_string())));
         }
     }
 }

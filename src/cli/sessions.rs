@@ -1,7 +1,7 @@
 //! `sessions`: the agents of a team, as their records and locks show them; and what can be removed of them.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -32,7 +32,7 @@ pub(super) struct Args {
     whose: Whose,
 
     /// The agents of every team
-    #[arg(long)]
+    #[arg(long, conflicts_with = "team")]
     all_teams: bool,
 
     /// Only agents that work in the repository around this directory [default: the current one]
@@ -95,7 +95,8 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(dir: &TeamDir, record: Record) -> Shown {
+    /// Whatever team the record names: where it is kept, it belongs.
+    fn of(team: &Team, dir: &TeamDir, record: Record) -> Shown {
         let state = match (Lock::is_held(&dir.agent_lock(&record.agent_id)), record.closed) {
             (true, _) => State::Running,
             (false, true) => State::Closed,
@@ -106,7 +107,7 @@ impl Shown {
             cwd: record.cwd().to_owned(),
             queue: queue.map_or(0, |depth| depth.waiting),
             server_pid: (state == State::Running).then_some(record.server_pid),
-            team: record.team,
+            team: team.clone(),
             identity: record.identity,
             agent_id: record.agent_id,
             thread_id: record.thread_id,
@@ -144,13 +145,18 @@ impl Shown {
 pub(super) fn run(args: Args) -> Result<(), CliError> {
     let Args { whose, all_teams, repo, name, state, json, prune, yes } = args;
     let place = whose.place()?;
-    let teams = if all_teams { place.home.teams() } else { vec![place.loaded.settings.team.clone()] };
+    let unreadable = |error| CliError::Unreadable { path: place.home.sessions_dir(), error };
+    let teams = match all_teams {
+        true => place.home.teams().map_err(unreadable)?,
+        false => vec![place.loaded.settings.team.clone()],
+    };
     let repo = repo.map(|path| root(&place, &path));
     let mut agents: Vec<Shown> = Vec::new();
     for team in &teams {
         let dir = place.home.team(team);
-        agents.extend(Record::all(&dir).into_iter().map(|record| Shown::of(&dir, record)));
+        agents.extend(Record::all(&dir)?.into_iter().map(|record| Shown::of(team, &dir, record)));
     }
+    let all = agents.len();
     agents.retain(|agent| {
         repo.as_ref().is_none_or(|repo| agent.cwd.starts_with(repo))
             && name.as_ref().is_none_or(|name| agent.identity == *name)
@@ -164,7 +170,12 @@ pub(super) fn run(args: Args) -> Result<(), CliError> {
         (true, _) => output::json(&agents),
         (false, true) => {
             let of = if all_teams { "any team".to_owned() } else { format!("the team {}", teams[0]) };
-            eprintln!("no agents of {of}; codex starts one, --all-teams shows those of all");
+            match all {
+                0 => output::note(format_args!("no agents of {of}; codex starts one, --all-teams shows those of all")),
+                _ => output::note(format_args!(
+                    "no agent of {of} matches; there are {all} without --repo, --name and --state"
+                )),
+            }
             Ok(())
         }
         (false, false) => {
@@ -184,51 +195,61 @@ fn root(place: &Place, path: &Path) -> PathBuf {
 /// Removes what is kept of closed agents for which nothing waits, or says what it would.
 fn remove(place: &Place, agents: Vec<Shown>, yes: bool, json: bool) -> Result<(), CliError> {
     let mut gone: Vec<Shown> = Vec::new();
+    let mut failed = 0;
     for agent in agents.into_iter().filter(|agent| agent.state == State::Closed) {
         let dir = place.home.team(&agent.team);
-        let queue = Queue::at(dir.queue(&agent.agent_id), Limits::default());
-        let waits = queue.list().map_or(1, |list| list.len()) + queue.list_dead().map_or(1, |list| list.len());
-        if waits > 0 {
-            eprintln!(
-                "kept: {} ({}), for {waits} texts wait in its queue or are buried there",
-                agent.identity, agent.agent_id
-            );
+        let called = format!("{} ({})", agent.identity, agent.agent_id);
+        if let Some(why) = waits(&dir, &agent.agent_id) {
+            output::note(format_args!("kept: {called}, for {why}"));
             continue;
         }
-        if yes {
-            // Nobody continues it at this moment.
-            let lock = Lock::take(&dir.agent_lock(&agent.agent_id)).map_err(CliError::Prune)?;
-            if lock.is_none() {
-                continue;
+        match if yes { take_away(&dir, &agent.agent_id) } else { Ok(true) } {
+            Ok(true) => gone.push(agent),
+            Ok(false) => output::note(format_args!("kept: {called}, for somebody continues it")),
+            Err(error) => {
+                output::note(format_args!("not removed: {called}: {error}"));
+                failed += 1;
             }
-            take_away(&dir, &agent.agent_id).map_err(CliError::Prune)?;
         }
-        gone.push(agent);
     }
     if json {
-        return output::json(&gone);
+        output::json(&gone)?;
+    } else {
+        let verb = if yes { "removed" } else { "would be removed" };
+        for agent in &gone {
+            let Shown { identity, agent_id, last_active, .. } = agent;
+            output::text(&format!("{verb}: {identity} ({agent_id}), closed, last active {last_active}\n"))?;
+        }
+        match gone.as_slice() {
+            [] => output::note(format_args!("nothing to remove")),
+            _ if yes => {}
+            _ => output::note(format_args!("--yes removes it")),
+        }
     }
-    let verb = if yes { "removed" } else { "would be removed" };
-    for agent in &gone {
-        let line =
-            format!("{verb}: {} ({}), closed, last active {}\n", agent.identity, agent.agent_id, agent.last_active);
-        output::text(&line)?;
-    }
-    if gone.is_empty() {
-        eprintln!("nothing to remove");
-    } else if !yes {
-        eprintln!("--yes removes it");
-    }
-    io::stderr().flush().ok();
-    Ok(())
+    if failed > 0 { Err(CliError::Prune(failed)) } else { Ok(()) }
 }
 
-fn take_away(dir: &TeamDir, agent: &AgentId) -> io::Result<()> {
+/// Why an agent is not forgotten: what waits for it, or may.
+fn waits(dir: &TeamDir, agent: &AgentId) -> Option<String> {
+    let queue = Queue::at(dir.queue(agent), Limits::default());
+    let count = || Ok(queue.list()?.len() + queue.list_dead()?.len());
+    match count() {
+        Ok(0) => None,
+        Ok(1) => Some("1 text waits in its queue or is buried there".to_owned()),
+        Ok(many) => Some(format!("{many} texts wait in its queue or are buried there")),
+        Err::<usize, io::Error>(error) => Some(format!("its queue cannot be read: {error}")),
+    }
+}
+
+/// Answers whether it was taken away: not while somebody continues it.
+fn take_away(dir: &TeamDir, agent: &AgentId) -> io::Result<bool> {
+    let Some(_lock) = Lock::take(&dir.agent_lock(agent))? else { return Ok(false) };
     let absent = |done: io::Result<()>| match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
     };
     // The record last: whatever fails before, it is listed again.
     absent(fs::remove_dir_all(dir.root().join(agent.as_str())))?;
-    absent(fs::remove_file(dir.record(agent)))
+    absent(fs::remove_file(dir.record(agent)))?;
+    Ok(true)
 }

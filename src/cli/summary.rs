@@ -23,7 +23,7 @@ pub(super) struct Args {
 pub(super) fn run(Args { agent, whose }: Args) -> Result<(), CliError> {
     let place = whose.place()?;
     let record = TeamQueues::new(&place.home, &place.loaded.settings).agent(&agent)?;
-    let path = place.home.team(&record.team).summary(&record.agent_id);
+    let path = place.home.team(&place.loaded.settings.team).summary(&record.agent_id);
     match std::fs::read_to_string(&path) {
         Ok(summary) => output::text(&output::visible(&summary)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

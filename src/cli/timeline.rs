@@ -1,13 +1,15 @@
 //! `log`: who did what in a team, as a timeline.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use super::error::CliError;
-use super::output;
+use super::queue::{QueueFailure, TeamQueues};
 use super::whose::Whose;
+use super::{output, time};
 use crate::journal::{Reader, Told};
 use crate::plain::on_one_line;
 
@@ -18,9 +20,10 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   atm-agent-mcp log --since 10m
+  atm-agent-mcp log --since 3d --json
   atm-agent-mcp log ana --follow")]
 pub(super) struct Args {
-    /// Only what concerns this agent, by its name
+    /// Only what concerns this agent: a name, an agent id, or a thread id; or whom else the audit names
     agent: Option<String>,
 
     #[command(flatten)]
@@ -30,8 +33,8 @@ pub(super) struct Args {
     #[arg(long, short)]
     follow: bool,
 
-    /// Not older than this: a time such as 2026-01-31T12:00:00Z, or 10m, 2h, 3d ago
-    #[arg(long, value_parser = since)]
+    /// Not older than this: a time such as 2026-01-31T12:00:00Z, 2026-01-31 or "2026-01-31 12:00" (of here), or 10m, 2h, 3d ago
+    #[arg(long, value_name = "TIME", value_parser = time::since)]
     since: Option<Timestamp>,
 
     /// Print each line as it stands in the file
@@ -39,30 +42,40 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn since(text: &str) -> Result<Timestamp, String> {
-    if let Ok(at) = text.parse() {
-        return Ok(at);
-    }
-    let ago: SignedDuration =
-        text.parse().map_err(|_| format!("{text:?} is neither a time such as 2026-01-31T12:00:00Z nor 10m, 2h, 3d"))?;
-    Timestamp::now().checked_sub(ago).map_err(|error| error.to_string())
-}
-
 pub(super) async fn run(Args { agent, whose, follow, since, json }: Args) -> Result<(), CliError> {
     let place = whose.place()?;
-    let path = place.home.team(&place.loaded.settings.team).audit();
+    let settings = &place.loaded.settings;
+    let path = place.home.team(&settings.team).audit();
+    let mut wanted = agent.map(|word| Wanted::of(word, &TeamQueues::new(&place.home, settings)));
     let mut reader = Reader::open(path.clone());
     let zone = TimeZone::system();
+    let (mut is_empty, mut has_shown, mut is_told) = (true, false, false);
     loop {
         let lines = reader.read().map_err(|error| CliError::Unreadable { path: path.clone(), error })?;
-        for line in lines {
-            let Some(told) = Told::parse(&line) else { continue };
-            if since.is_some_and(|since| told.at < since)
-                || agent.as_ref().is_some_and(|agent| !told.parties().any(|party| party == agent))
-            {
+        is_empty &= lines.is_empty();
+        let mut page = String::new();
+        for line in &lines {
+            let Some(told) = Told::parse(line) else { continue };
+            let concerns = wanted.as_mut().is_none_or(|wanted| wanted.concerns(&told));
+            if !concerns || since.is_some_and(|since| told.at < since) {
                 continue;
             }
-            if json { output::text(&format!("{line}\n"))? } else { output::text(&(shown(&told, &zone) + "\n"))? }
+            page += &if json { line.into() } else { Cow::from(shown(&told, &zone)) };
+            page.push('\n');
+        }
+        has_shown |= !page.is_empty();
+        output::text(&page)?;
+        if !lines.is_empty() {
+            continue;
+        }
+        if let Some(unknown) = wanted.as_mut().and_then(|wanted| wanted.unknown.take()) {
+            return Err(unknown.into());
+        }
+        if !has_shown && !std::mem::replace(&mut is_told, true) {
+            match is_empty {
+                true => output::note(format_args!("nothing is written down of the team {} yet", settings.team)),
+                false => output::note(format_args!("nothing of that is written down of the team {}", settings.team)),
+            }
         }
         if !follow {
             return Ok(());
@@ -74,6 +87,31 @@ pub(super) async fn run(Args { agent, whose, follow, since, json }: Args) -> Res
     }
 }
 
+/// Whose lines are wanted.
+struct Wanted {
+    name: String,
+    /// Why nobody is known to be called so, until a line names them: of whom no record is left, the audit may still tell.
+    unknown: Option<QueueFailure>,
+}
+
+impl Wanted {
+    /// Whom a word means; also one of whom no record is left, or who never was an agent.
+    fn of(word: String, team: &TeamQueues) -> Wanted {
+        match team.agent(&word) {
+            Ok(record) => Wanted { name: record.identity.into(), unknown: None },
+            Err(unknown) => Wanted { name: word, unknown: Some(unknown) },
+        }
+    }
+
+    fn concerns(&mut self, told: &Told) -> bool {
+        let is_named = told.parties().any(|party| party == self.name);
+        if is_named {
+            self.unknown = None;
+        }
+        is_named
+    }
+}
+
 fn shown(told: &Told, zone: &TimeZone) -> String {
     let at = told.at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S");
     on_one_line(&format!("{at}  {}", told.line()))
@@ -82,15 +120,6 @@ fn shown(told: &Told, zone: &TimeZone) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_given_or_how_long_ago_it_was() {
-        let now = Timestamp::now();
-        let ago = now.duration_since(since("10m").unwrap()).as_secs();
-        assert!((599..=602).contains(&ago), "{ago}");
-        assert_eq!(since("2026-01-31T12:00:00Z").unwrap().to_string(), "2026-01-31T12:00:00Z");
-        assert!(since("yesterday").unwrap_err().contains("10m"));
-    }
 
     #[test]
     fn a_line_says_who_did_what_to_whom_on_one_line() {

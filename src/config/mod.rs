@@ -20,6 +20,7 @@ mod source;
 mod testing;
 mod trust;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::home::Home;
@@ -88,9 +89,9 @@ fn files<'a>(sources: &Sources<'_>, cwd: &'a Path, repository: Option<&'a Reposi
     let top = repository.map_or(cwd, Repository::root);
     let within = cwd.ancestors().take_while(|dir| dir.starts_with(top));
     let named = sources.flags.config.iter().map(|path| (cwd.join(path), Author::User));
-    let found = within.map(|dir| dir.join(REPOSITORY_FILE)).find(|path| path.exists());
+    let found = within.map(|dir| dir.join(REPOSITORY_FILE)).find(|path| may_be_there(path));
     let found = found.map(|path| (path, Author::Repository { root: top }));
-    let user = Some(sources.home.config_file()).filter(|path| path.exists()).map(|path| (path, Author::User));
+    let user = Some(sources.home.config_file()).filter(|path| may_be_there(path)).map(|path| (path, Author::User));
     let mut files: Vec<(PathBuf, Author<'_>)> = Vec::new();
     for (path, author) in named.chain(found).chain(user) {
         if !files.iter().any(|(known, _)| *known == path) {
@@ -98,6 +99,12 @@ fn files<'a>(sources: &Sources<'_>, cwd: &'a Path, repository: Option<&'a Reposi
         }
     }
     files
+}
+
+/// One that cannot be looked at may have been meant: reading it says why.
+fn may_be_there(path: &Path) -> bool {
+    let not_there = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    !path.metadata().is_err_and(|error| not_there(&error))
 }
 
 fn fast_model(layer: &Layer) -> Result<Sourced<String>, ConfigError> {

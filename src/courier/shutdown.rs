@@ -95,7 +95,10 @@ fn asked_to_end(desk: &Desk, post: &Arc<dyn Post>) -> Vec<(Record, Message, Stri
         let name = MemberName::from(&record.identity);
         members.iter().any(|member| name.shares_inbox_with(&member.name) && member.ours.is_none())
     };
-    let records = Record::all(&desk.dir);
+    let Ok(records) = Record::all(&desk.dir).inspect_err(|error| tracing::warn!(%error, "nobody can be asked to end"))
+    else {
+        return Vec::new();
+    };
     let runs = |record: &&Record| Lock::is_held(&desk.dir.agent_lock(&record.agent_id));
     let mut taken: HashSet<AgentName> = records.iter().filter(runs).map(|record| record.identity.clone()).collect();
     let lead = desk.lead_in(post);

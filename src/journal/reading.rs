@@ -1,5 +1,6 @@
 //! An audit as it is read: a line each, over the files that were begun anew.
 
+use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -64,6 +65,9 @@ fn beginning(text: &str) -> String {
     }
 }
 
+/// How much is read at a time, in bytes.
+const BATCH: u64 = 1024 * 1024;
+
 /// The lines of an audit, those that are added later too.
 #[derive(Debug)]
 pub struct Reader {
@@ -71,6 +75,8 @@ pub struct Reader {
     /// How much of what is there at first is read; all of it, and the older files, if nothing is said.
     last: Option<u64>,
     open: Option<File>,
+    /// What is to be read after it, the oldest first.
+    next: VecDeque<File>,
     /// What is read of a line that is not complete.
     begun: Vec<u8>,
 }
@@ -78,7 +84,7 @@ pub struct Reader {
 impl Reader {
     /// From the oldest line that is kept.
     pub fn open(path: PathBuf) -> Reader {
-        Reader { path, last: None, open: None, begun: Vec::new() }
+        Reader { path, last: None, open: None, next: VecDeque::new(), begun: Vec::new() }
     }
 
     /// The lines in the last so many bytes, and those after them.
@@ -86,64 +92,54 @@ impl Reader {
         Reader { last: Some(bytes), ..Reader::open(path) }
     }
 
-    /// The lines that were not read before.
+    /// The next lines that were not read before; none when all that are there were.
     pub fn read(&mut self) -> io::Result<Vec<String>> {
-        let mut lines = Vec::new();
         if self.open.is_none() {
-            self.first(&mut lines)?;
+            self.first()?;
         }
-        self.rest(&mut lines)?;
-        if self.is_begun_anew() {
-            self.begin()?;
-            self.rest(&mut lines)?;
+        let mut lines = Vec::new();
+        while lines.is_empty() {
+            let mut bytes = Vec::new();
+            if let Some(file) = &mut self.open {
+                file.take(BATCH).read_to_end(&mut bytes)?;
+            }
+            if !bytes.is_empty() {
+                self.take(&bytes, &mut lines);
+            } else if let Some(file) = self.next.pop_front() {
+                self.begun.clear();
+                self.open = Some(file);
+            } else if self.is_begun_anew() {
+                // What was added before it was renamed is read first.
+                self.next.extend(there(&self.path)?);
+            } else {
+                break;
+            }
         }
         Ok(lines)
     }
 
-    fn first(&mut self, lines: &mut Vec<String>) -> io::Result<()> {
-        let Some(bytes) = self.last else {
-            for kept in older(&self.path) {
-                let mut bytes = Vec::new();
-                File::open(kept)?.read_to_end(&mut bytes)?;
-                self.take(bytes, lines);
-            }
-            return self.begin();
+    fn first(&mut self) -> io::Result<()> {
+        let Some(bytes) = self.last.take() else {
+            // All at once: each is renamed when the newest is full.
+            self.next = older(&self.path).iter().map(File::open).collect::<io::Result<_>>()?;
+            self.next.extend(there(&self.path)?);
+            return Ok(());
         };
-        self.begin()?;
-        if let Some(file) = &mut self.open {
-            let before = file.metadata()?.len().saturating_sub(bytes);
-            if before > 0 {
-                // What of a line is not there from its beginning reads as none.
-                file.seek(SeekFrom::Start(before))?;
-            }
+        if let Some(mut file) = there(&self.path)? {
+            // What of a line is not there from its beginning reads as none.
+            file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(bytes)))?;
+            self.open = Some(file);
         }
         Ok(())
     }
 
-    fn begin(&mut self) -> io::Result<()> {
-        self.begun.clear();
-        self.open = match File::open(&self.path) {
-            Ok(file) => Some(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        Ok(())
-    }
-
-    fn rest(&mut self, lines: &mut Vec<String>) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        if let Some(file) = &mut self.open {
-            file.read_to_end(&mut bytes)?;
-        }
-        self.take(bytes, lines);
-        Ok(())
-    }
-
-    fn take(&mut self, bytes: Vec<u8>, lines: &mut Vec<String>) {
-        self.begun.extend(bytes);
-        while let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.begun.drain(..=end).collect();
-            lines.push(String::from_utf8_lossy(&line[..end]).into_owned());
+    fn take(&mut self, bytes: &[u8], lines: &mut Vec<String>) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend(part);
+            if self.begun.pop_if(|byte| *byte == b'\n').is_some() {
+                lines.push(String::from_utf8_lossy(&self.begun).into_owned());
+                self.begun.clear();
+            }
         }
     }
 
@@ -154,6 +150,15 @@ impl Reader {
         let open = file.metadata();
         std::fs::metadata(&self.path)
             .is_ok_and(|there| there.len() < read || !open.is_ok_and(|open| is_same(&open, &there)))
+    }
+}
+
+/// The file, if it is there.
+fn there(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -189,9 +194,40 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.jsonl");
         fs::write(&path, "a line of old\n".repeat(5000) + "new\n").unwrap();
-        let read = Reader::of_the_end(path, 20_000).read().unwrap();
+        let read = read(&mut Reader::of_the_end(path, 20_000));
         assert!((1000..2000).contains(&read.len()), "{}", read.len());
         assert_eq!(read.last().unwrap(), "new");
+    }
+
+    /// All that is there.
+    fn read(reader: &mut Reader) -> Vec<String> {
+        std::iter::repeat_with(|| reader.read().unwrap()).take_while(|lines| !lines.is_empty()).flatten().collect()
+    }
+
+    #[test]
+    fn what_is_longer_than_is_read_at_a_time_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let long = "x".repeat(2 * BATCH as usize + 7);
+        let lines: Vec<String> = (0..200_000).map(|n| n.to_string()).chain([long]).collect();
+        fs::write(dir.path().join("audit.jsonl.1"), lines.join("\n") + "\n").unwrap();
+        fs::write(&path, "last\n").unwrap();
+        let read = read(&mut Reader::open(path));
+        assert!(read == [lines, vec!["last".to_owned()]].concat(), "{}", read.len());
+    }
+
+    #[test]
+    fn what_is_added_before_a_file_is_begun_anew_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        fs::write(&path, "one\n").unwrap();
+        let mut reader = Reader::open(path.clone());
+        assert_eq!(read(&mut reader), ["one"]);
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        fs::rename(&path, dir.path().join("audit.jsonl.1")).unwrap();
+        io::Write::write_all(&mut file, b"two\n").unwrap();
+        fs::write(&path, "three\n").unwrap();
+        assert_eq!(read(&mut reader), ["two", "three"]);
     }
 
     #[test]
@@ -207,16 +243,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.jsonl");
         let mut reader = Reader::open(path.clone());
-        assert_eq!(reader.read().unwrap(), [""; 0]);
+        assert_eq!(read(&mut reader), [""; 0]);
         fs::write(dir.path().join("audit.jsonl.1"), "one\n").unwrap();
         fs::write(&path, "two\nthr").unwrap();
-        assert_eq!(reader.read().unwrap(), ["one", "two"]);
+        assert_eq!(read(&mut reader), ["one", "two"]);
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         io::Write::write_all(&mut file, b"ee\n").unwrap();
-        assert_eq!(reader.read().unwrap(), ["three"]);
+        assert_eq!(read(&mut reader), ["three"]);
         fs::rename(&path, dir.path().join("audit.jsonl.1")).unwrap();
         fs::write(&path, "4\n").unwrap();
-        assert_eq!(reader.read().unwrap(), ["4"]);
-        assert_eq!(reader.read().unwrap(), [""; 0]);
+        assert_eq!(read(&mut reader), ["4"]);
+        assert_eq!(read(&mut reader), [""; 0]);
     }
 }

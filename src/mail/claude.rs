@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::entry::{self, Draft};
 use super::inbox::Inbox;
-use super::member::{Lead, Member, NewMember, Ours};
+use super::member::{Lead, Member, NewMember, Ours, Person};
 use super::post::{Copy, Fate, Filter, Marked, Page, Post, Sent, Which};
 use super::roster::{Activity, Roster};
 use super::{MailError, archive};
@@ -107,6 +107,14 @@ impl Post for ClaudePost {
 
     fn leave(&self, agent: &AgentId) -> Result<(), MailError> {
         self.roster.leave(agent)
+    }
+
+    fn join_person(&self, person: &Person) -> Result<bool, MailError> {
+        self.roster.join_person(person)
+    }
+
+    fn leave_person(&self, name: &AgentName) -> Result<(), MailError> {
+        self.roster.leave_person(name)
     }
 
     fn remove_ours(&self, alive: &dyn Fn(&str, &Ours) -> bool) -> Result<Vec<String>, MailError> {

@@ -29,6 +29,8 @@ pub struct Member {
     pub active: Option<bool>,
     /// Which of our agents it is; `None` for a member that is not ours.
     pub ours: Option<Ours>,
+    /// Whether it is a person who has joined by our command line.
+    pub is_person: bool,
 }
 
 impl Member {
@@ -44,6 +46,7 @@ impl Member {
             cwd: fields.text("cwd"),
             active: fields.get("isActive").and_then(|active| serde_json::from_str(active.get()).ok()),
             ours: fields.get("atm").and_then(Ours::read),
+            is_person: fields.get("atm").is_some_and(PersonMark::is_in),
         })
     }
 }
@@ -61,6 +64,19 @@ pub struct Ours {
 impl Ours {
     fn read(mark: &RawValue) -> Option<Ours> {
         serde_json::from_str(mark.get()).ok()
+    }
+}
+
+/// By what a person is known again who has joined by our command line, and may leave so.
+#[derive(Debug, Serialize, Deserialize)]
+struct PersonMark {
+    v: u32,
+    person: bool,
+}
+
+impl PersonMark {
+    fn is_in(mark: &RawValue) -> bool {
+        serde_json::from_str(mark.get()).is_ok_and(|PersonMark { person, .. }| person)
     }
 }
 
@@ -91,6 +107,15 @@ pub struct NewMember {
     /// Its colour.
     pub color: String,
     /// Where it works.
+    pub cwd: PathBuf,
+}
+
+/// A person who joins a team.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Its name.
+    pub name: AgentName,
+    /// Where it was when it joined.
     pub cwd: PathBuf,
 }
 
@@ -129,7 +154,15 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     is_active: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    atm: Option<Ours>,
+    atm: Option<Mark>,
+}
+
+/// That it is ours.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Mark {
+    Agent(Ours),
+    Person(PersonMark),
 }
 
 impl NewMember {
@@ -149,7 +182,29 @@ impl NewMember {
             subscriptions: [],
             backend_type: "in-process",
             is_active: Some(true),
-            atm: Some(Ours { v: VERSION, team: self.team.clone(), agent_id: self.agent.clone() }),
+            atm: Some(Mark::Agent(Ours { v: VERSION, team: self.team.clone(), agent_id: self.agent.clone() })),
+        })
+    }
+}
+
+impl Person {
+    pub(super) fn write(&self, into: &TeamName, now: Timestamp) -> String {
+        json(&Written {
+            agent_id: format!("{}@{into}", self.name),
+            name: self.name.as_str(),
+            // Any word may stand here, as with agents: Claude Code (2.1.330) needs the name alone.
+            agent_type: "human",
+            model: "human",
+            prompt: None,
+            color: None,
+            plan_mode_required: None,
+            joined_at: now.as_millisecond(),
+            tmux_pane_id: "",
+            cwd: self.cwd.to_string_lossy().into_owned(),
+            subscriptions: [],
+            backend_type: "in-process",
+            is_active: None,
+            atm: Some(Mark::Person(PersonMark { v: VERSION, person: true })),
         })
     }
 }

@@ -40,7 +40,7 @@ pub use entry::{Draft, MESSAGE_MAX, Message, Urgency};
 pub use error::MailError;
 pub use hands::{Hands, InHand};
 pub use ledger::{DeliveredLine, Ledger, SentLine};
-pub use member::{Lead, Member, NewMember, Ours, color_of};
+pub use member::{Lead, Member, NewMember, Ours, Person, color_of};
 pub use post::{Copy, Fate, Filter, Marked, Page, Post, Sent, Which};
 pub use roster::Activity;
 pub use teams::{Teams, TeamsSetup};

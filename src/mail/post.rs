@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::MailError;
 use super::entry::{Draft, Message};
-use super::member::{Lead, Member, NewMember, Ours};
+use super::member::{Lead, Member, NewMember, Ours, Person};
 use super::roster::Activity;
 use crate::ids::{AgentId, AgentName, MemberName, MessageId, TeamName};
 
@@ -31,6 +31,12 @@ pub trait Post: Send + Sync {
 
     /// Takes an agent of ours out of the team.
     fn leave(&self, agent: &AgentId) -> Result<(), MailError>;
+
+    /// Puts a person into the team; answers whether it was not in it already. Another member may not be called so.
+    fn join_person(&self, person: &Person) -> Result<bool, MailError>;
+
+    /// Takes a person out of the team who has joined it so; nobody else.
+    fn leave_person(&self, name: &AgentName) -> Result<(), MailError>;
 
     /// Takes those of our agents out of the team that are not `alive`, and answers their names; others are never touched.
     fn remove_ours(&self, alive: &dyn Fn(&str, &Ours) -> bool) -> Result<Vec<String>, MailError>;

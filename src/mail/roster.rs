@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 use super::MailError;
 use super::lock::{Missing, Stop, holding};
 use super::look::{Looked, look};
-use super::member::{Lead, Member, NewMember, Ours};
+use super::member::{Lead, Member, NewMember, Ours, Person};
 use super::splice::{self, Fields};
 use crate::home::private_dir;
-use crate::ids::{AgentId, MemberName, TeamName};
+use crate::ids::{AgentId, AgentName, MemberName, TeamName};
 
 /// Whether a member is at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,38 @@ impl Roster {
     /// Takes an agent of ours out of the team.
     pub(super) fn leave(&self, agent: &AgentId) -> Result<(), MailError> {
         self.remove_ours(&|_, ours| ours.agent_id != *agent).map(drop)
+    }
+
+    /// Puts a person into the team; one who is in it stays as it was. Answers whether it was put there now.
+    pub(super) fn join_person(&self, person: &Person) -> Result<bool, MailError> {
+        let name = MemberName::from(&person.name);
+        let written = person.write(&self.team, Timestamp::now());
+        let called_so = |member: &Member| name.shares_inbox_with(&member.name);
+        let is_there = |member: &Member| member.is_person && member.name == name.as_str();
+        // To look costs nobody anything; the lock does.
+        if self.members()?.ok_or_else(|| self.no_team())?.iter().any(is_there) {
+            return Ok(false);
+        }
+        let mut is_new = false;
+        self.change(|members| {
+            match members.iter().filter_map(|text| Member::read(text)).find(called_so) {
+                None => members.push(written.clone()),
+                Some(member) if is_there(&member) => return Ok(()),
+                Some(_) => return Err(MailError::NameTaken { name: name.clone(), team: self.team.clone() }),
+            }
+            is_new = true;
+            Ok(())
+        })?;
+        Ok(is_new)
+    }
+
+    /// Takes a person out of the team who has joined so.
+    pub(super) fn leave_person(&self, name: &AgentName) -> Result<(), MailError> {
+        let goes = |text: &String| Member::read(text).is_some_and(|m| m.is_person && m.name == name.as_str());
+        self.change(|members| {
+            members.retain(|text| !goes(text));
+            Ok(())
+        })
     }
 
     /// Takes those of our agents out that are not to stay, and answers their names.
@@ -180,7 +212,7 @@ fn ours(member: &str) -> Option<Ours> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{AgentName, Team};
+    use crate::ids::Team;
     use std::fs;
 
     /// As Claude Code writes it, with fields that we do not know.
@@ -314,6 +346,26 @@ mod tests {
         roster.join(&new("arch", &AgentId::new())).unwrap();
         assert_eq!(names(&roster), ["arch"]);
         assert!(fs::read_to_string(&roster.path).unwrap().starts_with(r#"{"name":"tests","x":1.0,"members":["#));
+    }
+
+    #[test]
+    fn a_person_joins_once_under_a_name_of_its_own_and_leaves() {
+        let (dir, roster) = roster(CLAUDES);
+        let person = |name: &str| Person { name: AgentName::parse(name).unwrap(), cwd: "/work".into() };
+        roster.join(&new("arch", &AgentId::new())).unwrap();
+        assert_eq!([(); 2].map(|()| roster.join_person(&person("sam")).unwrap()), [true, false]);
+        for taken in ["c1", "arch", "team-lead"] {
+            assert!(matches!(roster.join_person(&person(taken)), Err(MailError::NameTaken { .. })), "{taken}");
+        }
+        let sam = roster.members().unwrap().unwrap().pop().unwrap();
+        assert_eq!((sam.name.as_str(), sam.agent_type.as_deref(), sam.is_person), ("sam", Some("human"), true));
+        assert!(sam.ours.is_none(), "no agent of ours");
+        for name in ["c1", "arch", "nobody", "sam"] {
+            roster.leave_person(&AgentName::parse(name).unwrap()).unwrap();
+        }
+        assert_eq!(names(&roster), ["team-lead", "c1", "arch"]);
+        let roster = Roster { path: dir.path().join("none/config.json"), ..roster };
+        assert!(matches!(roster.join_person(&person("sam")), Err(MailError::NoTeam { .. })));
     }
 
     #[test]

@@ -120,20 +120,23 @@ impl Teams {
         self.made.subscribe()
     }
 
+    /// The post of a team, whether it is there or not.
+    pub fn of(&self, team: &TeamName) -> Arc<dyn Post> {
+        // Claude Code finds a team whatever the case of its name (2.1.330).
+        let is_it = |post: &&Arc<dyn Post>| post.team().config_dir() == team.config_dir();
+        self.all().find(is_it).cloned().unwrap_or_else(|| Arc::new(ClaudePost::open(&self.setup.home, team)))
+    }
+
     /// The team in which a message to this address is put. `is_ours` says whether it is the name of one of our agents:
     /// their mail is with our team, which outlives the session's.
     pub fn route(&self, to: &Address, is_ours: bool) -> Result<Arc<dyn Post>, MailError> {
         match &to.team {
-            // Claude Code finds a team whatever the case of its name (2.1.330).
-            Some(team) if team.config_dir() == self.own.team().config_dir() => {
-                self.make_own()?;
-                Ok(self.own.clone())
-            }
             Some(team) => {
-                match self.session.as_ref().filter(|session| session.team().config_dir() == team.config_dir()) {
-                    Some(session) => Ok(session.clone()),
-                    None => Ok(Arc::new(ClaudePost::open(&self.setup.home, team))),
+                let post = self.of(team);
+                if Arc::ptr_eq(&post, &self.own) {
+                    self.make_own()?;
                 }
+                Ok(post)
             }
             None => {
                 let is_in = |members: &[Member]| members.iter().any(|member| member.name == to.name.as_str());

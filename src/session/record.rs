@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::who::{RosterError, Who};
 use crate::codex::wire::{ThreadOptions, Tokens};
-use crate::home::{TeamDir, private_dir, write_atomic};
+use crate::home::{TeamDir, names_in, private_dir, write_atomic};
 use crate::ids::{AgentId, AgentName, Team, ThreadId};
 
 /// The version of the stored form.
@@ -117,8 +117,11 @@ impl Record {
 
     /// Reads one; `None` if there is none, the reason if there is one that cannot be read.
     pub fn load(dir: &TeamDir, agent: &AgentId) -> Result<Option<Record>, String> {
-        let path = dir.record(agent);
-        if path.exists() { read(&path).map(Some) } else { Ok(None) }
+        match std::fs::metadata(dir.record(agent)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Why it cannot be looked at, reading says.
+            _ => read(dir, agent).map(Some),
+        }
     }
 
     /// The record of whoever is meant: of one name those that were not closed go first, then the last active.
@@ -128,28 +131,33 @@ impl Record {
                 Record::load(dir, id).map_err(|why| RosterError::Unreadable { path: dir.record(id), why })
             }
             Who::Name(name) => {
-                let of_that_name = Record::all(dir).into_iter().filter(|record| record.identity == *name);
+                let of_that_name = Record::all(dir)?.into_iter().filter(|record| record.identity == *name);
                 // Of equals the first, which is the last active.
                 Ok(of_that_name.min_by_key(|record| record.closed))
             }
-            Who::Thread(id) => Ok(Record::all(dir).into_iter().find(|record| record.thread_id.as_ref() == Some(id))),
+            Who::Thread(id) => Ok(Record::all(dir)?.into_iter().find(|record| record.thread_id.as_ref() == Some(id))),
         }
     }
 
-    /// Every record of a team, the last active first.
-    pub fn all(dir: &TeamDir) -> Vec<Record> {
-        let entries = std::fs::read_dir(dir.agents_dir()).into_iter().flatten().flatten();
-        let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
-        let readable = |path: &Path| {
-            read(path).map_err(|why| tracing::warn!(path = %path.display(), why, "a record that cannot be read")).ok()
+    /// Every record of a team that can be read, the last active first.
+    pub fn all(dir: &TeamDir) -> Result<Vec<Record>, RosterError> {
+        let agents = dir.agents_dir();
+        let names = names_in(&agents).map_err(|source| RosterError::Files { path: agents, source })?;
+        let ids =
+            names.iter().filter_map(|name| name.to_str()?.strip_suffix(".json").and_then(|id| AgentId::parse(id).ok()));
+        let readable = |id: AgentId| {
+            let unreadable =
+                |why| tracing::warn!(path = %dir.record(&id).display(), why, "a record that cannot be read");
+            read(dir, &id).map_err(unreadable).ok()
         };
-        let mut records: Vec<Record> = files.filter_map(|path| readable(&path)).collect();
+        let mut records: Vec<Record> = ids.filter_map(readable).collect();
         records.sort_by_key(|record| std::cmp::Reverse(record.last_active));
-        records
+        Ok(records)
     }
 }
 
-fn read(path: &Path) -> Result<Record, String> {
+fn read(dir: &TeamDir, agent: &AgentId) -> Result<Record, String> {
+    let path = &dir.record(agent);
     let file = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !file.is_file() || file.len() > SIZE_MAX {
         return Err(format!("it is no file of at most {SIZE_MAX} bytes"));
@@ -157,6 +165,8 @@ fn read(path: &Path) -> Result<Record, String> {
     let text = std::fs::read(path).map_err(|error| error.to_string())?;
     let record: Record = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
     match record.v {
+        // Its files are found by the id: they are that agent's.
+        VERSION if record.agent_id != *agent => Err(format!("it is that of another agent, {}", record.agent_id)),
         VERSION => Ok(record),
         other => Err(format!("it has version {other}, this program knows {VERSION}")),
     }
@@ -176,7 +186,7 @@ mod tests {
         record.save(&dir).unwrap();
         std::fs::write(dir.agents_dir().join("broken.json"), "{").unwrap();
         assert_eq!(Record::load(&dir, &record.agent_id).unwrap().as_ref(), Some(&record));
-        assert_eq!(Record::all(&dir), [record]);
+        assert_eq!(Record::all(&dir).unwrap(), [record]);
     }
 
     #[test]
@@ -202,6 +212,33 @@ mod tests {
         assert_eq!(find(Who::Thread(early.thread_id.clone().unwrap())), Some(early));
         assert_eq!(find(Who::Agent(AgentId::new())), None);
         assert_eq!(find(Who::Name(AgentName::parse("b").unwrap())), None);
+    }
+
+    #[test]
+    fn a_team_that_is_not_there_has_no_records_and_one_that_cannot_be_read_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Home::at(root.path()).team(&Team::parse("t").unwrap());
+        assert_eq!(Record::all(&dir).unwrap(), []);
+        private_dir(dir.root()).unwrap();
+        std::fs::write(dir.agents_dir(), "no directory").unwrap();
+        let name = AgentName::parse("a").unwrap();
+        for failed in [Record::all(&dir).unwrap_err(), Record::find(&dir, &Who::Name(name)).unwrap_err()] {
+            assert!(failed.to_string().contains(&dir.agents_dir().display().to_string()), "{failed}");
+        }
+        assert!(Record::find(&dir, &Who::Agent(AgentId::new())).is_err());
+    }
+
+    #[test]
+    fn a_record_under_the_id_of_another_agent_is_nobodys() {
+        let root = tempfile::tempdir().unwrap();
+        let team = Team::parse("t").unwrap();
+        let dir = Home::at(root.path()).team(&team);
+        let record = Record::new(AgentName::parse("a").unwrap(), true, team, None, ThreadOptions::default());
+        record.save(&dir).unwrap();
+        let other = AgentId::new();
+        std::fs::rename(dir.record(&record.agent_id), dir.record(&other)).unwrap();
+        assert!(Record::load(&dir, &other).unwrap_err().contains("another agent"));
+        assert_eq!(Record::all(&dir).unwrap(), []);
     }
 
     #[test]

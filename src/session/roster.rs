@@ -100,7 +100,7 @@ impl Roster {
     }
 
     /// Every record of the team, the last active first.
-    pub fn records(&self) -> Vec<Record> {
+    pub fn records(&self) -> Result<Vec<Record>, RosterError> {
         Record::all(&self.setup.dir)
     }
 

@@ -17,5 +17,5 @@ mod tests;
 pub use agent::AgentTools;
 pub use args::{BroadcastArgs, Nothing, ReadMailArgs, SendArgs, object_schema, parse, unread};
 pub use office::{Answer, Office, Speaker};
-pub use reading::{Marking, Reading};
+pub use reading::{LIMIT_MAX, Marking, Reading};
 pub use refusal::Refusal;

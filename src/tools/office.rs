@@ -191,7 +191,7 @@ impl Inner {
         let sent = post.send(&to.name, std::slice::from_ref(&draft)).map_err(|error| match error {
             MailError::UnknownRecipient { to, team, .. } if team == *own || Some(&team) == self.session_team() => {
                 let known = people::known(&self.teams, &self.dir, from.as_str());
-                Refusal::new("UNKNOWN_RECIPIENT", format!("there is no {to} to write to; {known}"))
+                Refusal::nobody(&to, &known)
             }
             other => other.into(),
         })?;
@@ -297,8 +297,8 @@ impl Inner {
     }
 
     /// Sees to it that our agents which run are members of our team, as they are about to be anyway.
-    fn admit_running(&self, but: &MemberName) -> Result<(), MailError> {
-        let open = Record::all(&self.dir).into_iter().filter(|record| !record.closed);
+    fn admit_running(&self, but: &MemberName) -> Result<(), Refusal> {
+        let open = Record::all(&self.dir)?.into_iter().filter(|record| !record.closed);
         for record in open.filter(|record| record.identity.as_str() != but.as_str()) {
             let presence = Presence::of(Some(&record), &self.dir);
             if matches!(presence, Presence::Here | Presence::Elsewhere) {

@@ -97,7 +97,11 @@ fn as_member(record: &Record) -> NewMember {
 /// Everybody who can be written to, in one line.
 pub(super) fn known(teams: &Teams, dir: &TeamDir, but: &str) -> String {
     let rosters = teams.all().filter_map(|post: &std::sync::Arc<dyn Post>| post.roster().ok()).flatten();
-    let agents = Record::all(dir).into_iter().filter(|record| !record.closed).map(|record| record.identity.to_string());
+    let agents = Record::all(dir)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|record| !record.closed)
+        .map(|record| record.identity.to_string());
     let names = rosters.map(|member| member.name).chain(agents);
     // Of what others call themselves, only names that can be written to: anything may stand there.
     let mut names: Vec<String> = names.filter(|name| name != but && MemberName::parse(name).is_ok()).collect();
@@ -110,5 +114,5 @@ pub(super) fn known(teams: &Teams, dir: &TeamDir, but: &str) -> String {
         names.truncate(KNOWN_MAX);
         names.push("…".to_owned());
     }
-    format!("there are {}", names.join(", "))
+    format!("you can write to {}", names.join(", "))
 }

@@ -23,7 +23,7 @@ use crate::steps;
 /// How many messages are read when nobody says.
 const LIMIT: usize = 20;
 /// How many may be asked for.
-const LIMIT_MAX: usize = 200;
+pub const LIMIT_MAX: usize = 200;
 /// How much of all messages together the client is shown, in bytes.
 const CLIENT_ROOM: usize = 58_000;
 /// The same for an agent. Of a longer result Codex shows its model the beginning and the end only (0.169.0: of more than

@@ -1,5 +1,6 @@
 //! Why a tool of mail did nothing: a sentence for a model, and a word for programs.
 
+use crate::ids::MemberName;
 use crate::mail::MailError;
 use crate::plain;
 use crate::session::RosterError;
@@ -17,6 +18,11 @@ impl Refusal {
     /// Whatever others say in it: it is one line, and bounded.
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Refusal {
         Refusal { code, message: plain::error(&message.into()) }
+    }
+
+    /// Nobody is called so.
+    pub fn nobody(to: &MemberName, known: &str) -> Refusal {
+        Refusal::new("UNKNOWN_RECIPIENT", format!("there is no {to} to write to; {known}"))
     }
 
     /// An argument that cannot be used.

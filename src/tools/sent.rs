@@ -54,8 +54,7 @@ impl Inner {
 
     fn fates_in(&self, team: &TeamName, to: &str, ids: &[MessageId]) -> Result<Vec<Fate>, Refusal> {
         let to = MemberName::parse(to).map_err(MailError::from)?;
-        let post = self.teams.route(&Address { name: to.clone(), team: Some(team.clone()) }, false)?;
-        Ok(post.fates(&to, ids)?)
+        Ok(self.teams.of(team).fates(&to, ids)?)
     }
 }
 

@@ -227,7 +227,7 @@ async fn who_is_not_known_is_refused_with_who_is() {
     let (ana, _ben) = (world.running("ana"), world.running("ben"));
     let refused = world.send(&ana.speaker, "nobody", "x").await.unwrap_err();
     assert_eq!(refused.code, "UNKNOWN_RECIPIENT");
-    assert!(refused.message.ends_with("there are ben, team-lead, tester"), "{refused:?}");
+    assert!(refused.message.ends_with("you can write to ben, team-lead, tester"), "{refused:?}");
     let refused = world.send(&ana.speaker, "ana", "x").await.unwrap_err();
     assert!(refused.code == "UNKNOWN_RECIPIENT" && refused.message.contains("itself"), "{refused:?}");
     assert_eq!(world.send(&ana.speaker, "ben@nowhere", "x").await.unwrap_err().code, "UNKNOWN_TEAM");

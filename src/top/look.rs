@@ -51,7 +51,7 @@ impl Place {
     fn teams(&self) -> Vec<Team> {
         match &self.teams {
             Teams::One(team) => vec![team.clone()],
-            Teams::All => self.home.teams(),
+            Teams::All => self.home.teams().unwrap_or_default(),
         }
     }
 }
@@ -86,7 +86,7 @@ impl Look {
             let lines = audit.read().unwrap_or_default();
             noted.extend(lines.iter().filter_map(|line| Some((team.clone(), Told::parse(line)?))));
             let post = self.place.post(&team);
-            for record in Record::all(&dir) {
+            for record in Record::all(&dir).unwrap_or_default() {
                 let runs = Lock::is_held(&dir.agent_lock(&record.agent_id));
                 if record.closed && !runs {
                     closed += 1;

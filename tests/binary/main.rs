@@ -13,6 +13,9 @@ mod flags;
 mod flood;
 mod foreign;
 mod input;
+mod json;
+mod log;
+mod mail;
 #[cfg(unix)]
 mod interrupted;
 #[cfg(unix)]
@@ -22,6 +25,8 @@ mod purity;
 #[cfg(unix)]
 mod queue;
 mod queue_cli;
+#[cfg(unix)]
+mod readers;
 mod roster;
 mod server;
 mod settings;

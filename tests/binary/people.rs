@@ -1,8 +1,10 @@
-//! What people do with a team without its server: `sessions`, `log`, `mail`, `summary`.
+//! What people do with a team without its server: `sessions`, `summary`.
 
 use std::fs;
 use std::process::Stdio;
 
+use atm_agent_mcp::home::Home;
+use atm_agent_mcp::ids::Team;
 use atm_agent_mcp::queue::Text;
 use atm_agent_mcp::session::Record;
 use atm_agent_mcp::session::identity::Lock;
@@ -11,23 +13,27 @@ use serde_json::{Value, json};
 use crate::queue_cli::{Pair, Said, said};
 
 impl Pair {
-    async fn says(&self, args: &[&str]) -> Said {
+    pub(crate) async fn says(&self, args: &[&str]) -> Said {
         self.hears(args, "").await
     }
 
-    async fn hears(&self, args: &[&str], stdin: &str) -> Said {
-        let mut command = self.stage.program(&[args, &["--team", "red"]].concat());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        said(command, stdin.as_bytes()).await
+    pub(crate) async fn hears(&self, args: &[&str], stdin: &str) -> Said {
+        self.hears_bytes(args, stdin.as_bytes()).await
     }
 
-    async fn shows(&self, args: &[&str]) -> String {
+    pub(crate) async fn hears_bytes(&self, args: &[&str], stdin: &[u8]) -> Said {
+        let mut command = self.stage.program(&[args, &["--team", "red"]].concat());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        said(command, stdin).await
+    }
+
+    pub(crate) async fn shows(&self, args: &[&str]) -> String {
         let said = self.says(args).await;
         assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
         said.stdout
     }
 
-    async fn told(&self, args: &[&str]) -> Value {
+    pub(crate) async fn told(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.shows(&[args, &["--json"]].concat()).await).unwrap()
     }
 
@@ -36,7 +42,7 @@ impl Pair {
         told.as_array().unwrap().iter().map(|one| one["identity"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn close(&self, record: &Record) {
+    pub(crate) fn close(&self, record: &Record) {
         Record { closed: true, ..record.clone() }.save(&self.dir).unwrap();
     }
 }
@@ -70,7 +76,10 @@ async fn sessions_are_found_by_repository_and_over_all_teams() {
     ana.save(&team.dir).unwrap();
     assert_eq!(team.names(&["--repo", inside.to_str().unwrap()]).await, ["ana"]);
     assert_eq!(team.names(&["--repo", team.stage.home().join("elsewhere").to_str().unwrap()]).await, [""; 0]);
-    assert_eq!(team.names(&["--all-teams"]).await, ["ana", "bob"]);
+    let mut all = team.stage.program(&["sessions", "--all-teams"]);
+    all.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let all = said(all, b"").await;
+    assert!(["ana@red", "bob@red"].iter().all(|name| all.stdout.contains(name)), "{all:?}");
 }
 
 #[tokio::test]
@@ -80,7 +89,10 @@ async fn what_is_pruned_is_shown_first_and_is_closed_and_waits_for_nothing() {
     team.close(&team.ana);
     let kept = team.says(&["sessions", "--prune", "--yes"]).await;
     assert_eq!((kept.code, kept.stdout.as_str()), (Some(0), ""));
-    assert!(kept.stderr.contains("kept: ana") && kept.stderr.contains("nothing to remove"), "{kept:?}");
+    assert!(
+        kept.stderr.contains("for 1 text waits in its queue") && kept.stderr.contains("nothing to remove"),
+        "{kept:?}"
+    );
     team.close(&team.bob);
     let would = team.says(&["sessions", "--prune"]).await;
     assert!(would.stdout.starts_with("would be removed: bob ("), "{would:?}");
@@ -91,40 +103,55 @@ async fn what_is_pruned_is_shown_first_and_is_closed_and_waits_for_nothing() {
 }
 
 #[tokio::test]
-async fn a_human_takes_part_in_the_mail_under_a_name_of_the_team() {
+async fn a_filter_that_takes_nobody_is_told_from_a_team_without_agents() {
     let team = Pair::gather().await;
-    let sent = team.hears(&["mail", "send", "ana", "-", "--as", "sam"], "look\nat \u{1b}[2J this").await;
-    assert!(sent.code == Some(0) && sent.stdout.contains("ana"), "{sent:?}");
-    team.shows(&["mail", "send", "sam", "I am the lead"]).await;
-    let agents = team.says(&["mail", "read", "--as", "ana"]).await;
-    assert_eq!(agents.code, Some(2), "an agent's mail is its own: {agents:?}");
-    let kept = team.shows(&["mail", "read", "--keep", "--as", "sam"]).await;
-    assert!(kept.starts_with("team-lead (red), ") && kept.contains("\n  I am the lead\n"), "{kept}");
-    assert_eq!(team.told(&["mail", "read", "--as", "sam"]).await["messages"][0]["text"], "I am the lead");
-    assert_eq!(team.shows(&["mail", "read", "--as", "sam"]).await, "No mail.\n");
-    let list = team.shows(&["mail", "list", "--as", "sam"]).await;
-    assert!(list.starts_with("0 unread.\n") && list.contains("to ana: unread"), "{list}");
-    assert!(!list.contains('\u{1b}'), "{list}");
-    let unknown = team.says(&["mail", "send", "eve", "hello"]).await;
-    assert!(unknown.code == Some(1) && unknown.stderr.contains("there are ana, bob, sam"), "{unknown:?}");
+    for filter in [["--name", "zed"], ["--repo", "/nonexistent"], ["--state", "closed"]] {
+        let said = team.says(&[&["sessions"], &filter[..]].concat()).await;
+        assert_eq!((said.code, said.stdout.as_str()), (Some(0), ""));
+        assert!(said.stderr.contains("no agent of the team red matches; there are 2"), "{said:?}");
+    }
+    let both = team.says(&["sessions", "--all-teams"]).await;
+    assert!(both.code == Some(2) && both.stderr.contains("--team"), "{both:?}");
+    fs::remove_dir_all(team.dir.agents_dir()).unwrap();
+    let none = team.says(&["sessions", "--name", "zed"]).await;
+    assert!(none.stderr.contains("no agents of the team red; codex starts one"), "{none:?}");
 }
 
 #[tokio::test]
-async fn the_log_shows_who_did_what_from_when_on_and_to_whom() {
+async fn what_cannot_be_read_is_an_error_that_names_it_and_not_nothing() {
     let team = Pair::gather().await;
-    team.shows(&["mail", "send", "ana", "for ana"]).await;
-    team.shows(&["mail", "send", "bob", "for bob"]).await;
-    let log = team.shows(&["log"]).await;
-    let lines: Vec<&str> = log.lines().collect();
-    assert_eq!(lines.len(), 2, "{log}");
-    assert!(lines[0].contains("team-lead → ana  send: ") && lines[0].ends_with("\"for ana\""), "{log}");
-    assert_eq!(team.shows(&["log", "bob"]).await.trim_end(), lines[1]);
-    assert_eq!(team.shows(&["log", "--since", "1h"]).await, log);
-    assert_eq!(team.shows(&["log", "--since", "2200-01-01T00:00:00Z"]).await, "");
-    let raw = team.shows(&["log", "--json"]).await;
-    assert_eq!(serde_json::from_str::<Value>(raw.lines().next().unwrap()).unwrap()["to"], "ana");
-    let wrong = team.says(&["log", "--since", "yesterday"]).await;
-    assert!(wrong.code == Some(2) && wrong.stderr.contains("10m, 2h, 3d"), "{wrong:?}");
+    fs::remove_dir_all(team.dir.agents_dir()).unwrap();
+    fs::write(team.dir.agents_dir(), "no directory").unwrap();
+    let agents = team.dir.agents_dir().display().to_string();
+    for args in [&["sessions"][..], &["queue", "list"], &["summary", "ana"], &["log", "ana"]] {
+        let said = team.says(args).await;
+        assert!(said.code == Some(1) && said.stderr.contains(&agents), "{args:?}: {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_names_another_team_has_nothing_removed_there() {
+    let team = Pair::gather().await;
+    let blue = Home::at(team.stage.home()).team(&Team::parse("blue").unwrap());
+    Record { team: Team::parse("blue").unwrap(), ..team.ana.clone() }.save(&blue).unwrap();
+    Record { team: Team::parse("blue").unwrap(), closed: true, ..team.ana.clone() }.save(&team.dir).unwrap();
+    assert_eq!(team.told(&["sessions", "--name", "ana"]).await[0]["team"], "red");
+    assert!(team.shows(&["sessions", "--prune", "--yes"]).await.starts_with("removed: ana"));
+    assert_eq!(team.names(&[]).await, ["bob"]);
+    assert!(blue.record(&team.ana.agent_id).exists());
+}
+
+#[tokio::test]
+async fn what_was_removed_is_told_also_if_something_else_could_not_be() {
+    let team = Pair::gather().await;
+    let (ana, bob) = (&team.ana, &team.bob);
+    team.close(ana);
+    team.close(bob);
+    fs::create_dir(team.dir.agent_lock(&ana.agent_id)).unwrap();
+    let said = team.says(&["sessions", "--prune", "--yes"]).await;
+    assert_eq!(said.code, Some(1));
+    assert!(said.stdout.starts_with("removed: bob (") && said.stderr.contains("not removed: ana ("), "{said:?}");
+    assert_eq!(team.names(&[]).await, ["ana"]);
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ impl Pair {
         serde_json::from_str(&self.done(args).await).unwrap()
     }
 
-    fn claim(&self) -> Claim {
+    pub(crate) fn claim(&self) -> Claim {
         self.queue().claimer().claim(1, &DeliveryId::next()).unwrap().pop().expect("it waits")
     }
 }
@@ -193,7 +193,7 @@ async fn what_cannot_be_meant_is_refused_with_2_and_stores_nothing() {
         (&["push", "eve", "x"], "the team red has no agent \"eve\": it has ana, bob"),
         (&["push", "../ana", "x"], "no agent \"../ana\""),
         (&["push", "ana", " \n"], "its text is blank"),
-        (&["push", "ana", "x", "--ttl", "soon"], "a time such as 90s, 10m or 2h"),
+        (&["push", "ana", "x", "--ttl", "soon"], "a time such as 90s, 10m, 2h or 3d, at most 365d"),
         (&["push", "ana", "x", "--timeout", "5m"], "--wait"),
         (&["push", "ana", "x", "--kind", "two words"], "use 1 to 64 of"),
         (&["show", "x"], "it is a UUID, as `queue list` shows it"),

@@ -116,7 +116,7 @@ async fn whom_the_client_cannot_write_to_is_told_with_whom_it_can() {
     let mut stage = at_work().await;
     let refused = stage.client.refusal(2, "atm_send", json!({"to": "nobody", "message": "x"})).await;
     assert_eq!(refused["error"], "UNKNOWN_RECIPIENT");
-    assert!(refused["content"].as_str().unwrap().contains("there are codex"), "{refused}");
+    assert!(refused["content"].as_str().unwrap().contains("you can write to codex"), "{refused}");
     for (id, arguments) in
         (3..).zip([json!({}), json!({"to": "codex"}), json!({"to": "codex", "message": "x", "cc": "y"})])
     {

@@ -56,7 +56,8 @@ fn row(arg: &Arg) -> String {
     }
     let possible = arg.get_possible_values();
     if takes && !possible.is_empty() && !arg.is_hide_possible_values_set() {
-        let words: Vec<&str> = possible.iter().map(|value| value.get_name()).collect();
+        let shown = possible.iter().filter(|value| !value.is_hide_set());
+        let words: Vec<&str> = shown.map(|value| value.get_name()).collect();
         what += &format!(" [one of: {}]", words.join(", "));
     }
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|").replace('<', "\\<");

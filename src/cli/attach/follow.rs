@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::error::AttachFailure;
 use crate::cli::error::CliError;
+use crate::cli::output;
 use crate::cli::queue::{Presence, TeamQueues};
 use crate::codex::CodexError;
 use crate::codex::ask::RequestId;
@@ -65,8 +66,7 @@ impl From<io::Error> for Halt {
 pub(super) async fn follow(team: &TeamQueues, record: Record, thread: ThreadId, wish: Wish) -> Result<(), CliError> {
     let agent = record.identity.clone();
     match follow_to_the_end(team, record, &thread, wish).await {
-        Ok(()) => eprintln!("{agent} does not run any more"),
-        Err(Halt::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Ok(()) => output::note(format_args!("{agent} does not run any more")),
         Err(Halt::Output(error)) => return Err(CliError::Output(error)),
         Err(Halt::Codex(source)) => return Err(AttachFailure::NoCodex { agent, source }.into()),
     }

@@ -97,11 +97,11 @@ pub(super) async fn run(args: Args) -> Result<(), CliError> {
 /// The thread of an agent that nobody runs, in a Codex of its own.
 fn open_plainly(record: &Record, thread: &ThreadId, codex: &Program, yes: bool) -> Result<(), CliError> {
     let command = codex.shown(thread, record.cwd());
-    eprintln!(
+    output::note(format_args!(
         "{} does not run: no server has it. Its thread can be opened by itself, without the agent's name, mail and queue; \
          as long as it is open, no server can continue the agent.",
         record.identity
-    );
+    ));
     let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !yes && !is_terminal {
         output::text(&format!("{}\n", on_one_line(&command)))?;

@@ -16,11 +16,11 @@ use crate::session::identity::Lock;
 pub(super) fn look(home: &Home) -> Vec<Finding> {
     let (left, living) = run_dir::look(home);
     let mut found = vec![runs(&left, living)];
-    for team in home.teams() {
+    for team in home.teams().unwrap_or_default() {
         let dir = home.team(&team);
         found.extend(members(home, &team));
         found.extend(broken_records(&dir));
-        for record in Record::all(&dir) {
+        for record in Record::all(&dir).unwrap_or_default() {
             found.extend(waits(&Queue::at(dir.queue(&record.agent_id), Limits::default()), &record));
         }
     }

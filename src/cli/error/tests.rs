@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::codex::StartError;
-use crate::ids::{EntryId, Team};
+use crate::ids::{EntryId, MemberName, Team, TeamName};
 use crate::top::TopError;
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -45,11 +45,9 @@ fn general() -> Vec<CliError> {
         CliError::Serve(ServeError::Resume(text())),
         CliError::Serve(ServeError::NoAgent(text())),
         CliError::Serve(ServeError::Handshake(text())),
-        CliError::from(MailError::Message(text())),
-        CliError::IsAgent(name()),
         CliError::NoSummary { name: name(), is_closed: false },
         CliError::NoSummary { name: name(), is_closed: true },
-        CliError::Prune(why()),
+        CliError::Prune(2),
         CliError::Demo(text()),
         CliError::NoHome,
         CliError::NoDirectory(why()),
@@ -90,16 +88,45 @@ fn queue() -> Vec<QueueFailure> {
         QueueFailure::UnknownEntry { id: id.clone(), team },
         QueueFailure::AlreadyDelivered(id.clone()),
         QueueFailure::AlreadyWaits(id.clone()),
-        QueueFailure::TooLong(1_048_576),
-        QueueFailure::NotUtf8(7),
         QueueFailure::Queue(QueueError::Text(text())),
         QueueFailure::Queue(QueueError::Full { dir: path(), most: 10_000 }),
         QueueFailure::Record(RosterError::Unreadable { path: path(), why: text() }),
-        QueueFailure::Stdin(why()),
         QueueFailure::Buried { id: id.clone(), why: text() },
         QueueFailure::Gone(id.clone()),
         QueueFailure::StillWaits { id, secs: 60.0 },
     ]
+}
+
+fn input() -> Vec<InputFailure> {
+    vec![InputFailure::TooLong(1_048_576), InputFailure::NotUtf8(7)]
+}
+
+fn mail() -> Vec<MailFailure> {
+    let (sam, team) = (AgentName::parse("sam").unwrap(), Team::parse("red").unwrap());
+    let (eve, red) = (MemberName::parse("eve").unwrap(), TeamName::from(&team));
+    let refused = [
+        Refusal::nobody(&eve, "you can write to ana"),
+        MailError::UnknownRecipient { to: eve.clone(), team: red.clone(), known: "ana".to_owned() }.into(),
+        MailError::Oneself(eve.clone()).into(),
+        MailError::SharedInbox { to: eve.clone(), other: "eve?".to_owned(), team: red.clone() }.into(),
+        MailError::Message(text()).into(),
+        MailError::NoTeam { team: red.clone(), config: path() }.into(),
+        MailError::TeamGone(red.clone()).into(),
+        MailError::NameTaken { name: eve, team: red }.into(),
+        MailError::Locked { lock: path(), since: "TIME".to_owned(), seconds: 30 }.into(),
+        MailError::Roster { path: path(), why: text() }.into(),
+        MailError::Linked { link: path(), target: path(), why: "WHY" }.into(),
+        MailError::Files { path: path(), source: why() }.into(),
+    ];
+    let own = [
+        MailFailure::NoTeam(team.clone()),
+        MailFailure::NoMember { name: sam.clone(), team: team.clone() },
+        MailFailure::IsAgent(name()),
+        MailFailure::IsOther { name: sam, team },
+        MailFailure::IsLead(AgentName::parse("team-lead").unwrap()),
+        MailFailure::Blank,
+    ];
+    own.into_iter().chain(refused.map(MailFailure::Refused)).collect()
 }
 
 fn attach() -> Vec<AttachFailure> {
@@ -126,6 +153,8 @@ fn all() -> Vec<(&'static str, Vec<CliError>)> {
         ("Any command", general()),
         ("`setup`", setup().into_iter().map(CliError::from).collect()),
         ("`queue`, and whatever takes an agent", queue().into_iter().map(CliError::from).collect()),
+        ("A text on stdin", input().into_iter().map(CliError::from).collect()),
+        ("`mail`", mail().into_iter().map(CliError::from).collect()),
         ("`attach`", attach().into_iter().map(CliError::from).collect()),
         ("`top`", top().into_iter().map(CliError::from).collect()),
     ]
@@ -136,7 +165,8 @@ fn page() -> String {
         "# Errors\n\nWhat a command has to say to a person goes to stderr, what it is asked for to stdout. An error is\n\n\
          ```text\nError: what failed, with what, and why\nHint: what to do about it\n```\n\n\
          | exit code | means |\n|---|---|\n| 0 | it is done, or shown |\n| 1 | it failed |\n\
-         | 2 | arguments or settings are wrong; nothing was done |\n\n\
+         | 2 | arguments or settings are wrong; nothing was done |\n\
+         | 141 | whoever read the output has left, which is told to nobody |\n\n\
          What a tool answers a client and its model is in [What a client can rely on](../protocol.md). This page is written by a \
          test (`ATM_WRITE_DOCS=1 cargo nextest run the_reference_of_errors`). In it, WHY stands for what the system or \
          another program says.\n",
@@ -191,10 +221,12 @@ fn no_kind_of_error_is_missing_in_the_reference() {
     let written = |source: &str| source.matches("#[error(").count();
     let general = general();
     // Those of the commands have lists of their own.
-    let of_commands = 4;
+    let of_commands = 6;
     assert_eq!(kinds(general.iter().map(discriminant)) + of_commands, written(include_str!("../error.rs")));
     assert_eq!(kinds(setup().iter().map(discriminant)), written(include_str!("../setup/error.rs")));
     assert_eq!(kinds(queue().iter().map(discriminant)), written(include_str!("../queue/error.rs")));
+    assert_eq!(kinds(input().iter().map(discriminant)), written(include_str!("../input.rs")));
+    assert_eq!(kinds(mail().iter().map(discriminant)), written(include_str!("../mail/error.rs")));
     assert_eq!(kinds(attach().iter().map(discriminant)), written(include_str!("../attach/error.rs")));
     assert_eq!(kinds(top().iter().map(discriminant)), written(include_str!("../top.rs")));
 }

@@ -3,6 +3,7 @@
 use super::error::QueueFailure;
 use super::team::{Found, TeamQueues};
 use crate::cli::error::CliError;
+use crate::cli::output;
 use crate::ids::EntryId;
 
 /// Remove an entry, waiting or buried; one that is being delivered stays
@@ -21,6 +22,6 @@ pub(super) fn run(Args { id }: &Args, team: &TeamQueues) -> Result<(), CliError>
         return Err(QueueFailure::AlreadyDelivered(id.clone()).into());
     }
     member.queue.discard(id)?;
-    eprintln!("it is gone from the queue of {}", member.called());
+    output::note(format_args!("it is gone from the queue of {}", member.called()));
     Ok(())
 }

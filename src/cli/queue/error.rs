@@ -1,7 +1,5 @@
 //! What can go wrong with a queue at the command line.
 
-use std::io;
-
 use crate::ids::{AgentName, EntryId, Team};
 use crate::queue::QueueError;
 use crate::session::RosterError;
@@ -42,15 +40,6 @@ pub enum QueueFailure {
     /// It was not buried.
     #[error("the entry {0} was not buried: it waits")]
     AlreadyWaits(EntryId),
-    /// Nothing to be read.
-    #[error("the message cannot be read from stdin: {0}")]
-    Stdin(io::Error),
-    /// More than a queue takes.
-    #[error("the message on stdin has more than {0} bytes, which a message may have (queue_max_bytes)")]
-    TooLong(usize),
-    /// Bytes that are no text.
-    #[error("the message on stdin is not UTF-8: byte {0} is wrong")]
-    NotUtf8(usize),
     /// It will not be delivered.
     #[error("the message {id} was not delivered: {why}")]
     Buried {

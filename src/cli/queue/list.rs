@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, team: &TeamQueues) -> Result<(), CliError> {
     }
     let shown: Vec<Shown<'_>> = entries.iter().map(|(member, listed)| Shown::new(member, listed)).collect();
     if shown.is_empty() {
-        eprintln!("{}", if args.dead { "nothing is buried" } else { "nothing waits" });
+        output::note(format_args!("{}", if args.dead { "nothing is buried" } else { "nothing waits" }));
     }
     match (args.json, shown.is_empty()) {
         (true, _) => output::json(&shown),

@@ -1,21 +1,17 @@
 //! `queue push`: a message into an agent's queue.
 
-use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::error::QueueFailure;
 use super::outlook::outlook;
 use super::proof::{self, Patience};
 use super::team::{Presence, TeamQueues};
 use crate::cli::error::CliError;
-use crate::cli::output;
+use crate::cli::{input, output, time};
 use crate::ids::AgentName;
-use crate::queue::{Text, Urgency};
+use crate::queue::{Delivered, Text, Urgency};
 
-/// The longest time that can be asked for: a year.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The longest word for a kind.
 const KIND_MAX: usize = 64;
 
@@ -47,8 +43,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "WORD", value_parser = word)]
     kind: Option<String>,
 
-    /// Bury it if it was not delivered within this time, such as 90s, 10m or 2h
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    /// Bury it if it was not delivered within this time, such as 90s, 10m, 2h or 3d
+    #[arg(long, value_name = "TIME", value_parser = time::duration)]
     ttl: Option<Duration>,
 
     /// Wait for the proof that it has arrived, and print thread and turn
@@ -56,49 +52,32 @@ pub(super) struct Args {
     wait: bool,
 
     /// Wait no longer than this; the message stays in the queue
-    #[arg(long, value_name = "TIME", requires = "wait", value_parser = time)]
+    #[arg(long, value_name = "TIME", requires = "wait", value_parser = time::duration)]
     timeout: Option<Duration>,
 }
 
 pub(super) async fn run(args: Args, team: &TeamQueues) -> Result<(), CliError> {
     let record = team.agent(&args.agent)?;
-    let text = match args.text {
-        Some(text) if text != "-" => text,
-        _ => stdin(team.limits().bytes)?,
-    };
+    let text = input::text(args.text, team.limits().bytes)?;
     let urgency = if args.urgent { Urgency::Urgent } else { Urgency::Normal };
     let expires_at = args.ttl.map(|ttl| Timestamp::now() + ttl);
     let queue = team.queue(&record.agent_id);
     let text = Text { text, from: args.from.map(String::from), kind: args.kind, urgency, expires_at };
     let id = queue.enqueue(&text)?;
-    output::text(&format!("{id}\n"))?;
+    let told = output::text(&format!("{id}\n"));
     let presence = team.presence(&record);
     let more = match (&presence, urgency) {
         (Presence::Running, Urgency::Normal) => " (--urgent: it joins the turn)",
         _ => "",
     };
-    eprintln!("{}{more}", outlook(&record, &presence, urgency));
-    if args.wait {
-        eprintln!("waiting until it has arrived");
-        let delivered = proof::wait(&queue, &id, &Patience { expires_at, timeout: args.timeout }).await?;
-        let receipt = delivered.receipt;
-        output::text(&format!("delivered thread={} turn={}\n", receipt.thread, receipt.turn))?;
+    output::note(format_args!("{}{more}", outlook(&record, &presence, urgency)));
+    if !args.wait {
+        return told;
     }
-    Ok(())
-}
-
-/// Everything on stdin, unchanged.
-fn stdin(most: usize) -> Result<String, QueueFailure> {
-    let mut stdin = std::io::stdin().lock();
-    if stdin.is_terminal() {
-        eprintln!("type the message; an end of file (Ctrl-D) ends it");
-    }
-    let mut message = Vec::new();
-    (&mut stdin).take(most as u64 + 1).read_to_end(&mut message).map_err(QueueFailure::Stdin)?;
-    if message.len() > most {
-        return Err(QueueFailure::TooLong(most));
-    }
-    String::from_utf8(message).map_err(|error| QueueFailure::NotUtf8(error.utf8_error().valid_up_to() + 1))
+    // Whether it arrives is worth knowing also if nobody reads its id.
+    output::note(format_args!("waiting until it has arrived"));
+    let Delivered { receipt, .. } = proof::wait(&queue, &id, &Patience { expires_at, timeout: args.timeout }).await?;
+    told.and_then(|()| output::text(&format!("delivered thread={} turn={}\n", receipt.thread, receipt.turn)))
 }
 
 fn word(text: &str) -> Result<String, String> {
@@ -107,26 +86,9 @@ fn word(text: &str) -> Result<String, String> {
     if fits { Ok(text.to_owned()) } else { Err("use 1 to 64 of a-z, A-Z, 0-9, \"-\" and \"_\"".to_owned()) }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
-    let time = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
-    time.filter(|time| !time.is_zero() && *time <= LONGEST)
-        .ok_or_else(|| "expected a time such as 90s, 10m or 2h, at most a year".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_written_as_people_write_them() {
-        for (text, secs) in [("90s", 90), ("10m", 600), ("2h", 7200), ("1h 30m", 5400), ("8760h", 31_536_000)] {
-            assert_eq!(time(text), Ok(Duration::from_secs(secs)), "{text}");
-        }
-        assert_eq!(time("50ms"), Ok(Duration::from_millis(50)));
-        for text in ["", "10", "soon", "0s", "-5m", "8761h", "99999999999999999999h"] {
-            assert!(time(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_kind_is_a_word() {

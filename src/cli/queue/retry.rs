@@ -4,6 +4,7 @@ use super::error::QueueFailure;
 use super::outlook::outlook;
 use super::team::{Found, TeamQueues};
 use crate::cli::error::CliError;
+use crate::cli::output;
 use crate::ids::EntryId;
 use crate::queue::Standing;
 
@@ -27,8 +28,11 @@ pub(super) fn run(Args { id }: &Args, team: &TeamQueues) -> Result<(), CliError>
     member.queue.retry(id)?;
     let urgency = text.map(|text| text.urgency).unwrap_or_default();
     match &member.record {
-        Some(record) => eprintln!("{}", outlook(record, &team.presence(record), urgency)),
-        None => eprintln!("nothing is known of the agent {} any more: it may never be delivered", member.agent),
+        Some(record) => output::note(format_args!("{}", outlook(record, &team.presence(record), urgency))),
+        None => output::note(format_args!(
+            "nothing is known of the agent {} any more: it may never be delivered",
+            member.agent
+        )),
     }
     Ok(())
 }

@@ -1,12 +1,10 @@
 //! The agents of a team and their queues, as they are on disk.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 
 use super::error::QueueFailure;
 use crate::config::Settings;
-use crate::home::{Home, TeamDir};
+use crate::home::{Home, TeamDir, names_in};
 use crate::ids::{AgentId, AgentName, EntryId, Team};
 use crate::queue::{Delivered, Fate, Limits, Listed, Queue, QueueError};
 use crate::serve;
@@ -77,7 +75,7 @@ impl TeamQueues {
                 return Ok(record);
             }
         }
-        let mut known: Vec<AgentName> = Record::all(&self.dir).into_iter().map(|record| record.identity).collect();
+        let mut known: Vec<AgentName> = Record::all(&self.dir)?.into_iter().map(|record| record.identity).collect();
         known.sort();
         known.dedup();
         Err(QueueFailure::UnknownAgent { word: word.to_owned(), team: self.team.clone(), known })
@@ -104,17 +102,11 @@ impl TeamQueues {
     /// Everybody who has a queue, by name.
     pub(super) fn members(&self) -> Result<Vec<Member>, QueueFailure> {
         let root = self.dir.root();
-        let failed = |source| QueueError::Files { dir: root.to_owned(), source };
-        let entries = match fs::read_dir(root) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error).into()),
-        };
-        let records = Record::all(&self.dir).into_iter().map(|record| (record.agent_id.clone(), record));
+        let names = names_in(root).map_err(|source| QueueError::Files { dir: root.to_owned(), source })?;
+        let records = Record::all(&self.dir)?.into_iter().map(|record| (record.agent_id.clone(), record));
         let mut records: HashMap<AgentId, Record> = records.collect();
         let mut members = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(failed)?.file_name();
+        for name in names {
             let Some(agent) = name.to_str().and_then(|name| AgentId::parse(name).ok()) else { continue };
             let queue = self.queue(&agent);
             if queue.dir().is_dir() {

@@ -28,7 +28,7 @@ const LISTED_MAX: usize = 100;
 
 pub(super) fn sessions(shared: &Shared, args: &SessionsArgs) -> Result<CallToolResult, ToolError> {
     let live = shared.roster.live();
-    let records = shared.roster.records();
+    let records = shared.roster.records()?;
     let kept = records.iter().filter(|record| !live.iter().any(|handle| *handle.agent() == record.agent_id));
     let kept: Vec<Value> =
         kept.filter(|record| args.include_closed || !record.closed).map(|r| of_record(r, shared)).collect();
@@ -48,7 +48,7 @@ pub(super) fn sessions(shared: &Shared, args: &SessionsArgs) -> Result<CallToolR
 pub(super) fn status(shared: &Shared, args: &StatusArgs) -> Result<CallToolResult, ToolError> {
     if let Some(who) = args::who(args.agent_id.as_deref(), args.identity.as_deref(), args.thread_id.as_deref(), None)? {
         let one = match shared.roster.find(&who)? {
-            Found::Live(handle) => of_handle(&handle, &shared.roster.records(), shared),
+            Found::Live(handle) => of_handle(&handle, &shared.roster.records()?, shared),
             Found::Kept(record) => of_record(&record, shared),
         };
         return Ok(structured(line(&one), one));
