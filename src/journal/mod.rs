@@ -388,17 +388,18 @@ mod tests {
 
     #[test]
     fn a_line_that_finds_no_room_is_counted_and_holds_nobody_up() {
-        const ALL: u64 = 20_000;
         let place = place();
         let journal = place.journal();
-        for _ in 0..ALL {
+        let mut noted = 0;
+        // Whoever writes them down is sooner or later behind.
+        while journal.inner.lost.load(Ordering::Relaxed) == 0 {
             journal.note(note("atm_send"));
+            noted += 1;
         }
         journal.close();
         let (lines, left) = (place.audit(), journal.inner.lost.load(Ordering::Relaxed));
         let lost = lines.iter().map(|line| line.lost).sum::<u64>() + left;
-        assert!(lost > 0);
-        assert_eq!(lines.len() as u64 + lost, ALL);
+        assert_eq!(lines.len() as u64 + lost, noted);
     }
 
     #[test]

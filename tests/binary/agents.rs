@@ -15,7 +15,11 @@ async fn an_agent_of_another_server_is_neither_continued_nor_changed_nor_closed(
     let stage = Stage::set(json!({})).await;
     let mut owner = stage.server(&[]).await;
     let ana = owner.done("codex", json!({ "prompt": "x", "sandbox": "read-only" })).await;
-    let before = record(&stage, &ana);
+    // What an agent has done is kept a moment after it was told.
+    let mut before = record(&stage, &ana);
+    while before["turns"] != 1 {
+        before = record(&stage, &ana);
+    }
 
     let mut other = stage.server(&[]).await;
     let sessions = other.done("agent_sessions", json!({})).await["sessions"].clone();
@@ -134,9 +138,14 @@ async fn whatever_is_kept_is_for_the_user_only() {
 async fn background_calls_that_cannot_begin_are_each_told() {
     let stage = Stage::set(json!({ "prints": ["no"], "start": { "exit": 3 } })).await;
     let mut server = stage.server(&[]).await;
-    let first = server.begin("codex", json!({ "prompt": "x", "identity": "ana", "background": true })).await;
-    let second = server.begin("codex-reply", json!({ "prompt": "x", "identity": "ana", "background": true })).await;
-    for call in [first, second] {
+    let call = |id: u64, tool: &str| {
+        let arguments = json!({ "prompt": "x", "identity": "ana", "background": true });
+        let params = json!({ "name": tool, "arguments": arguments });
+        json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }).to_string() + "\n"
+    };
+    // In one write: a reply to an agent that could not be started, and is gone, has another error.
+    server.write((call(801, "codex") + &call(802, "codex-reply")).as_bytes()).await;
+    for call in [801, 802] {
         let result = server.result(call).await;
         assert_eq!((&result["isError"], &result["structuredContent"]["status"]), (&json!(true), &json!("refused")));
         assert!(result["structuredContent"]["content"].as_str().unwrap().contains("died at its start"), "{result}");
