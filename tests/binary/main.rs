@@ -13,11 +13,11 @@ mod flags;
 mod flood;
 mod foreign;
 mod input;
+#[cfg(unix)]
+mod interrupted;
 mod json;
 mod log;
 mod mail;
-#[cfg(unix)]
-mod interrupted;
 #[cfg(unix)]
 mod notices;
 mod people;
