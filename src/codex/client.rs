@@ -95,16 +95,21 @@ impl Client {
     /// a minute, and both do as long as anybody else has it open. A thread in which nothing was said there is nothing of.
     pub async fn put_away(&self, ended: Subscription) {
         let thread = ended.thread().clone();
-        let Some(goodbye) = self.threads.release(&ended, |thread| self.goodbye(thread)) else { return };
-        goodbye.end().await.ok();
         let params = wire::OfThread { thread_id: &thread };
-        match self.peer.call(method::THREAD_ARCHIVE, &params, GOODBYE).end().await {
-            Err(CallError::Refused(error)) => tracing::debug!(%thread, %error, "a thread that is not put away"),
-            // Also if no answer came: it may be archived all the same.
-            _ => match self.bring_back(&thread).await {
-                Ok(()) => {}
-                Err(error) => tracing::warn!(%thread, %error, "it stays in Codex's archive until it is continued"),
+        let archive = |_: &ThreadId| self.peer.call(method::THREAD_ARCHIVE, &params, GOODBYE);
+        let Some(archived) = self.threads.release(&ended, archive) else { return };
+        match archived.end().await {
+            Ok(_) => match tokio::time::timeout(GOODBYE, self.bring_back(&thread)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%thread, %error, "it stays in Codex's archive"),
+                Err(_) => tracing::warn!(%thread, "it may stay in Codex's archive: Codex is silent"),
             },
+            Err(CallError::Refused(error)) => {
+                tracing::debug!(%thread, %error, "it is not put away");
+                self.unsubscribe(&thread).await;
+            }
+            // It may be archived yet.
+            Err(_) => drop(self.peer.call(method::THREAD_UNARCHIVE, &params, GOODBYE)),
         }
     }
 

@@ -15,6 +15,10 @@ async fn an_agent_of_another_server_is_neither_continued_nor_changed_nor_closed(
     let stage = Stage::set(json!({})).await;
     let mut owner = stage.server(&[]).await;
     let ana = owner.done("codex", json!({ "prompt": "x", "sandbox": "read-only" })).await;
+    // It is written after the answer.
+    while record(&stage, &ana)["turns"] == 0 {
+        owner.done("agent_sessions", json!({})).await;
+    }
     let before = record(&stage, &ana);
 
     let mut other = stage.server(&[]).await;

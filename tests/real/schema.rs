@@ -111,6 +111,7 @@ async fn ask_everything(client: &Client, sandbox: Sandbox, approval_policy: Appr
     client.own_config(Some("/tmp")).await.unwrap();
     client.release(client.subscribe(&thread)).await;
     client.put_away(client.subscribe(&thread)).await;
+    client.bring_back(&thread).await.unwrap();
 }
 
 async fn whatever_codex_asks_is_answered_in_the_form_that_it_takes(stage: Stage) {
@@ -491,7 +492,7 @@ fn taken(method: &str) -> Value {
         "initialize" => json!({"userAgent": "played/0.169.0 (a test)"}),
         "thread/start" | "thread/resume" => json!({"thread": {"id": thread}}),
         "turn/start" => json!({"turn": {"id": turn, "status": "inProgress", "items": []}}),
-        "thread/turns/list" => json!({"data": []}),
+        "thread/turns/list" | "thread/list" => json!({"data": []}),
         _ => json!({}),
     }
 }
