@@ -1,7 +1,7 @@
 //! One agent on disk: enough to continue its thread after everything has stopped.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -136,16 +136,37 @@ impl Record {
         }
     }
 
+    /// Whether it is meant.
+    pub fn is(&self, who: &Who) -> bool {
+        match who {
+            Who::Agent(id) => self.agent_id == *id,
+            Who::Name(name) => self.identity == *name,
+            Who::Thread(thread) => self.thread_id.as_ref() == Some(thread),
+        }
+    }
+
     /// Every record of a team, the last active first.
     pub fn all(dir: &TeamDir) -> Vec<Record> {
+        let (records, unreadable) = Record::look(dir);
+        for (path, why) in unreadable {
+            tracing::warn!(path = %path.display(), why, "a record that cannot be read");
+        }
+        records
+    }
+
+    /// The same, and those that cannot be read, with the reason.
+    pub fn look(dir: &TeamDir) -> (Vec<Record>, Vec<(PathBuf, String)>) {
         let entries = std::fs::read_dir(dir.agents_dir()).into_iter().flatten().flatten();
         let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
-        let readable = |path: &Path| {
-            read(path).map_err(|why| tracing::warn!(path = %path.display(), why, "a record that cannot be read")).ok()
-        };
-        let mut records: Vec<Record> = files.filter_map(|path| readable(&path)).collect();
+        let (mut records, mut unreadable) = (Vec::new(), Vec::new());
+        for path in files {
+            match read(&path) {
+                Ok(record) => records.push(record),
+                Err(why) => unreadable.push((path, why)),
+            }
+        }
         records.sort_by_key(|record| std::cmp::Reverse(record.last_active));
-        records
+        (records, unreadable)
     }
 }
 
