@@ -151,6 +151,7 @@ impl CliError {
                 | QueueFailure::AlreadyWaits(_)
                 | QueueFailure::Queue(QueueError::Text(_)),
             )
+            | CliError::Attach(AttachFailure::Ambiguous { .. })
             | CliError::Setup(
                 SetupFailure::NameTaken { .. }
                 | SetupFailure::Name(_)
@@ -314,6 +315,8 @@ fn of_attach(failure: &AttachFailure) -> Option<Cow<'static, str>> {
             "run the command above in a terminal, or use --yes; or let a server continue the agent (codex-reply), and attach then"
         }
         AttachFailure::NothingToFollow { .. } => "or let a server continue the agent (codex-reply), and attach then",
+        AttachFailure::Ambiguous { .. } => "name one by its id; `atm-agent-mcp sessions` shows what each is",
+        AttachFailure::NoTerminal => "`atm-agent-mcp attach AGENT --read-only` follows it as text",
         AttachFailure::NoSocket { .. } => "use agent_read and agent_steer through its server instead",
         AttachFailure::NoCodex { source: GuestError::Absent { .. }, .. } => {
             "its server starts another Codex with the agent's next prompt: try again then"

@@ -2,6 +2,7 @@
 
 mod agent_tools;
 mod attach;
+mod audience;
 mod claude_config;
 mod config;
 mod demo;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::audience;
 use super::error::CliError;
 use super::queue::{QueueFailure, TeamQueues};
 use super::whose::Whose;
@@ -83,6 +84,7 @@ pub(super) async fn run(Args { agent, whose, follow, since, json }: Args) -> Res
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             _ = tokio::signal::ctrl_c() => return Ok(()),
+            unread = audience::gone() => return Err(unread),
         }
     }
 }

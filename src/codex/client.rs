@@ -1,5 +1,6 @@
 //! A function a method: what we ask of the app-server.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 use super::access::{ConfigRead, OwnConfig};
 use super::threads::{Subscription, Threads};
 use super::tools::{ThreadStart, Tools};
-use super::wire::{self, Item, ThreadOpened, ThreadOptions, Turn, method};
+use super::wire::{self, Item, Thread, ThreadOpened, ThreadOptions, Turn, method};
 use super::{CodexError, ServerInfo};
 use crate::ids::{DeliveryId, ThreadId, TurnId};
 use crate::rpc::peer::Call;
@@ -22,6 +23,8 @@ use crate::rpc::{CallError, Peer};
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How many turns a page of the history has.
 const PAGE: u32 = 25;
+/// How many it has at most, whatever is asked for (0.144.6 and 0.169.0).
+const PAGE_MAX: u32 = 100;
 /// What Codex says of the history of a thread in which nothing was said yet (0.144.6 and 0.169.0).
 const NO_HISTORY: &str = "is not materialized yet";
 /// How long Codex may take to let go of a thread.
@@ -87,6 +90,51 @@ impl Client {
         }
     }
 
+    /// Ends a thread for everybody who has it open, also for people, and lets go of it at once; its history stays. Codex has
+    /// no word for that but to archive it, and to take it from there again: unsubscribed, 0.169.0 keeps it, and its file, for
+    /// a minute, and both do as long as anybody else has it open. A thread in which nothing was said there is nothing of.
+    pub async fn put_away(&self, ended: Subscription) {
+        let thread = ended.thread().clone();
+        let params = wire::OfThread { thread_id: &thread };
+        let archive = |_: &ThreadId| self.peer.call(method::THREAD_ARCHIVE, &params, GOODBYE);
+        let Some(archived) = self.threads.release(&ended, archive) else { return };
+        match archived.end().await {
+            Ok(_) => match tokio::time::timeout(GOODBYE, self.bring_back(&thread)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%thread, %error, "it stays in Codex's archive"),
+                Err(_) => tracing::warn!(%thread, "it may stay in Codex's archive: Codex is silent"),
+            },
+            Err(CallError::Refused(error)) => {
+                tracing::debug!(%thread, %error, "it is not put away");
+                self.unsubscribe(&thread).await;
+            }
+            // It may be archived yet.
+            Err(_) => drop(self.peer.call(method::THREAD_UNARCHIVE, &params, GOODBYE)),
+        }
+    }
+
+    /// Takes a thread from the archive, and its sub-agents, which went there with it: 0.169.0 brings them back by itself,
+    /// 0.144.6 does not.
+    pub async fn bring_back(&self, thread: &ThreadId) -> Result<(), CodexError> {
+        self.unarchive(thread).await?;
+        let sub_agents = wire::ThreadList {
+            ancestor_thread_id: thread,
+            archived: true,
+            use_state_db_only: true,
+            source_kinds: ["subAgent", "subAgentThreadSpawn", "subAgentOther"],
+            model_providers: [],
+        };
+        let sub_agents: wire::ThreadPage = self.call(method::THREAD_LIST, &sub_agents).await?;
+        for Thread { id, .. } in sub_agents.data {
+            self.unarchive(&id).await?;
+        }
+        Ok(())
+    }
+
+    async fn unarchive(&self, thread: &ThreadId) -> Result<(), CodexError> {
+        self.call::<Value>(method::THREAD_UNARCHIVE, &wire::OfThread { thread_id: thread }).await.map(drop)
+    }
+
     /// Asks for no more events of a thread.
     pub(super) async fn unsubscribe(&self, thread: &ThreadId) {
         self.goodbye(thread).end().await.ok();
@@ -109,17 +157,38 @@ impl Client {
         self.page(thread, None, limit).await.map(|page| page.data)
     }
 
-    /// The same, each also in Codex's own words.
+    /// The same, each also in Codex's own words, and back to one that is known at most.
     pub(super) async fn raw_turns(
         &self,
         thread: &ThreadId,
         limit: u32,
+        known: &HashSet<TurnId>,
     ) -> Result<Vec<(Turn, Box<RawValue>)>, CodexError> {
         let method = method::THREAD_TURNS_LIST;
-        let page: wire::TurnPage<Box<RawValue>> = self.call(method, &newest(thread, None, limit)).await?;
         let strange = |error: serde_json::Error| CodexError::Strange { method, error: error.to_string() };
-        let read = |raw: Box<RawValue>| Ok((serde_json::from_str(raw.get()).map_err(strange)?, raw));
-        page.data.into_iter().map(read).collect()
+        let (mut turns, mut cursor) = (Vec::new(), None::<String>);
+        let mut left = limit;
+        while left > 0 {
+            let params = newest(thread, cursor.as_deref(), left.min(PAGE_MAX));
+            let page: wire::TurnPage<Box<RawValue>> = match self.call(method, &params).await {
+                Err(CodexError::Refused { message, .. }) if message.contains(NO_HISTORY) => break,
+                page => page?,
+            };
+            for raw in page.data {
+                let turn: Turn = serde_json::from_str(raw.get()).map_err(strange)?;
+                let is_known = known.contains(&turn.id);
+                turns.push((turn, raw));
+                left -= 1;
+                if is_known || left == 0 {
+                    return Ok(turns);
+                }
+            }
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        Ok(turns)
     }
 
     /// A page of a thread's turns, the newest first, and where the next begins.

@@ -3,6 +3,7 @@
 //! Whatever Codex asks in a thread it asks of everybody who has opened it, and the first answer holds (0.144.6 and
 //! 0.169.0). So a guest that does not decide says nothing at all: the question is the others'.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -128,7 +129,16 @@ impl Guest {
 
     /// The last turns of a thread, the newest first, each also in Codex's words.
     pub async fn turns(&self, thread: &ThreadId, limit: u32) -> Result<Vec<(Turn, Box<RawValue>)>, CodexError> {
-        self.client.raw_turns(thread, limit).await
+        self.client.raw_turns(thread, limit, &HashSet::new()).await
+    }
+
+    /// The same, back to one that is known, and with it.
+    pub async fn turns_since(
+        &self,
+        thread: &ThreadId,
+        known: &HashSet<TurnId>,
+    ) -> Result<Vec<(Turn, Box<RawValue>)>, CodexError> {
+        self.client.raw_turns(thread, u32::MAX, known).await
     }
 
     /// Ends a turn, and the commands that it left running.

@@ -11,6 +11,9 @@ pub const OLDEST: Version = Version(0, 144, 0);
 /// at once, those of 0.153.4 and 0.169.0 do not.
 pub const UI_LEAVES_TOOLS: Version = Version(0, 153, 0);
 
+/// One that lets only one process write in a thread (0.144.6 lets any; those between were not looked at).
+pub const LOCKS_THREADS: Version = Version(0, 169, 0);
+
 /// A version of Codex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(u32, u32, u32);

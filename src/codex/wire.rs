@@ -21,6 +21,9 @@ pub(super) mod method {
     pub(in crate::codex) const THREAD_START: &str = "thread/start";
     pub(in crate::codex) const THREAD_RESUME: &str = "thread/resume";
     pub(in crate::codex) const THREAD_UNSUBSCRIBE: &str = "thread/unsubscribe";
+    pub(in crate::codex) const THREAD_LIST: &str = "thread/list";
+    pub(in crate::codex) const THREAD_ARCHIVE: &str = "thread/archive";
+    pub(in crate::codex) const THREAD_UNARCHIVE: &str = "thread/unarchive";
     pub(in crate::codex) const THREAD_INJECT_ITEMS: &str = "thread/inject_items";
     pub(in crate::codex) const THREAD_TURNS_LIST: &str = "thread/turns/list";
     pub(in crate::codex) const TURN_START: &str = "turn/start";
@@ -120,6 +123,23 @@ pub(super) struct ThreadResume<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct OfThread<'a> {
     pub(super) thread_id: &'a ThreadId,
+}
+
+/// The threads that come from another, at any depth.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ThreadList<'a> {
+    pub(super) ancestor_thread_id: &'a ThreadId,
+    pub(super) archived: bool,
+    pub(super) use_state_db_only: bool,
+    pub(super) source_kinds: [&'static str; 3],
+    /// None: of whatever provider.
+    pub(super) model_providers: [&'static str; 0],
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ThreadPage {
+    pub(super) data: Vec<Thread>,
 }
 
 #[derive(Debug, Serialize)]

@@ -24,6 +24,7 @@ use super::handle::{Command, Farewell, Goodbye, Outbox, Reply};
 use super::identity::Lock;
 use super::kept::Kept;
 use super::opening::Opened;
+use super::record::Record;
 use super::rules::Rules;
 use super::snapshot::Snapshot;
 use super::state::{CallId, Effect, Input, Job, State, Stop};
@@ -60,6 +61,8 @@ pub(super) struct Actor {
     pub(super) outbox: Arc<Outbox>,
     pub(super) live: Option<Live>,
     pub(super) opening: bool,
+    /// Whether the thread was ever open in this session: if not, there is nothing new of the agent.
+    pub(super) was_open: bool,
     pub(super) calls: HashMap<CallId, Waiting>,
     pub(super) under_way: UnderWay,
     pub(super) questions: Vec<Question>,
@@ -97,7 +100,7 @@ pub(super) struct Waiting {
 
 /// What was done beside the loop.
 pub(super) enum Done {
-    Opened(Result<Opened, Arc<str>>),
+    Opened(Result<(Box<Record>, Opened), Arc<str>>),
     Asked {
         told: Option<String>,
         failed: Option<Input>,
@@ -183,15 +186,9 @@ impl Actor {
 
     pub(super) fn take(&mut self, done: Done) {
         match done {
-            Done::Opened(Ok(Opened {
-                client, thread, events, rollout, configured, context, has_tools, note, ..
-            })) => {
-                self.opening = false;
-                self.kept.record.thread_id = Some(thread.clone());
-                self.kept.record.model = configured.model.clone().or(self.kept.record.model.take());
-                self.kept.record.socket.clone_from(&client.info().socket);
-                self.kept.record.context = Some(context);
-                self.kept.record.has_tools = has_tools;
+            Done::Opened(Ok((record, Opened { client, thread, events, rollout, configured, note, .. }))) => {
+                (self.opening, self.was_open) = (false, true);
+                self.kept.record = *record;
                 self.notes.extend(note);
                 self.live = Some(Live { client, thread, events, rollout, configured: Some(configured) });
                 // Before anything new is said there.
@@ -201,8 +198,7 @@ impl Actor {
             Done::Opened(Err(why)) => {
                 self.opening = false;
                 self.questions.drain(..).for_each(|question| question.fail(&why));
-                let never = self.kept.record.thread_id.is_none();
-                self.input(if never { Input::NeverOpened(why) } else { Input::NotOpened(why) });
+                self.input(if self.was_open { Input::NotOpened(why) } else { Input::NeverOpened(why) });
             }
             Done::Asked { told, failed } => {
                 if told.is_some() {

@@ -43,7 +43,6 @@ impl Actor {
         self.does("starting");
         self.live = None;
         self.kept.record.server_pid = std::process::id();
-        self.kept.record.opened_at = Some(Timestamp::now());
         let open = opening::open(self.codex.clone(), self.kept.clone(), self.toolbox.clone());
         self.work.push(Box::pin(async { Done::Opened(open.await) }));
     }

@@ -57,6 +57,7 @@ pub(super) fn begin(
         outbox,
         live: None,
         opening: false,
+        was_open: false,
         calls: HashMap::new(),
         under_way: UnderWay::default(),
         questions: Vec::new(),

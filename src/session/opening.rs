@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::context;
 use super::events::Configured;
 use super::kept::Kept;
@@ -15,6 +17,9 @@ use crate::ids::ThreadId;
 
 /// What Codex says of a thread of which nothing was kept (0.144.6 to 0.169.0).
 const NOTHING_KEPT: &str = "no rollout found";
+
+/// What it says of one that is put away (0.144.6 and 0.169.0).
+const ARCHIVED: &str = "is archived";
 
 /// What Codex says when it is the tools that it does not take (0.144.6 and 0.169.0: "thread/start.dynamicTools requires
 /// experimentalApi capability", "dynamic tool name must match …").
@@ -42,17 +47,18 @@ pub(super) struct Opened {
     pub(super) note: Option<String>,
 }
 
-/// Opens the thread of `record`, and writes the record down before anything is said in the thread.
+/// Opens the thread of an agent, and writes its record down before anything is said in the thread.
 pub(super) async fn open(
     codex: Arc<Codex>,
     mut kept: Kept,
     toolbox: Option<Arc<dyn Toolbox>>,
-) -> Result<Opened, Arc<str>> {
+) -> Result<(Box<Record>, Opened), Arc<str>> {
     let client = codex.connect().await.map_err(|error| Arc::from(error.to_string()))?;
     let cwd = kept.record.options.cwd.clone();
     let own = client.own_config(cwd.as_deref()).await.map_err(told)?;
     let manner = Manner { place: kept.place(), caller: kept.caller(), toolbox, own };
     let full_access = kept.full_access();
+    let opened_at = Some(Timestamp::now());
     let record = &mut kept.record;
     let mut opened = match &record.thread_id {
         Some(thread) => match resume(&client, thread, record, &manner).await {
@@ -74,13 +80,18 @@ pub(super) async fn open(
     record.thread_id = Some(opened.thread.clone());
     record.context = Some(opened.context.clone());
     record.has_tools = opened.has_tools;
-    record.model.clone_from(&opened.configured.model);
+    record.model = opened.configured.model.clone().or(record.model.take());
     record.socket.clone_from(&client.info().socket);
+    record.opened_at = opened_at;
+    if std::mem::take(&mut record.closed) {
+        record.reopened_at = opened_at;
+    }
+    let record = Box::new(record.clone());
     if let Err(error) = kept.save().await {
         tracing::warn!("{error}");
         opened.note = Some(format!("{error} The agent works, but cannot be resumed after a restart."));
     }
-    Ok(opened)
+    Ok((record, opened))
 }
 
 /// A steer waits for the answer that is being written, unless somebody wants it otherwise: 0.169.0 drops that answer by
@@ -155,7 +166,14 @@ async fn resume(client: &Client, thread: &ThreadId, record: &Record, manner: &Ma
         None => manner.without_tools(record),
     };
     let events = client.subscribe(thread);
-    let opened = client.thread_resume(thread, &options).await?;
+    let opened = match client.thread_resume(thread, &options).await {
+        // Whoever closed the agent was killed in the middle of it.
+        Err(CodexError::Refused { message, .. }) if message.contains(ARCHIVED) && record.closed => {
+            client.bring_back(thread).await?;
+            client.thread_resume(thread, &options).await?
+        }
+        opened => opened?,
+    };
     let has_full_access = opened.has_full_access();
     let (client, context, has_tools) = (client.clone(), record.context.clone().unwrap_or_default(), record.has_tools);
     let (thread, rollout, configured) = (thread.clone(), opened.thread.path.clone(), configured(opened));
@@ -174,8 +192,9 @@ fn told(error: CodexError) -> Arc<str> {
              is kept as it is."
         )),
         CodexError::Refused { message, .. } if message.contains("already has an active writer") => Arc::from(format!(
-            "{message}. Another Codex or another atm-agent-mcp has this thread open; close it there, or start a new \
-             agent."
+            "{message}. Another Codex has this thread open: a person's own, or that of another server, which keeps it for a \
+             minute after it has parked the agent to make room (0.169.0). The agent is kept as it is: close it there, or \
+             try again in a minute, or start a new agent."
         )),
         error => Arc::from(error.to_string()),
     }

@@ -37,16 +37,21 @@ impl Actor {
         self.publish();
         tokio::time::timeout(LAST_TURN, self.let_work_end()).await.ok();
         let (farewell, waiting) = self.farewell.take().unwrap_or((Farewell::Park, Vec::new()));
-        if let Some(Live { client, thread, events, .. }) = self.live.take() {
-            if farewell == Farewell::Close {
-                tokio::time::timeout(LAST_WORDS, client.clean_terminals(&thread)).await.ok();
-            }
-            client.release(events).await;
-        }
-        self.kept.record.closed = farewell == Farewell::Close;
-        let saved = self.kept.save_now().await;
+        let closes = farewell == Farewell::Close;
+        let nothing_new = !self.was_open && !closes && self.kept.record.thread_id.is_some();
+        self.kept.record.closed |= closes;
+        // Before its thread is put away: whoever continues a closed agent takes it from the archive if need be.
+        let saved = if nothing_new { Ok(()) } else { self.kept.save_now().await };
         if let Err(error) = &saved {
             tracing::warn!("{error}");
+        }
+        match self.live.take() {
+            Some(Live { client, thread, events, .. }) if closes => {
+                tokio::time::timeout(LAST_WORDS, client.clean_terminals(&thread)).await.ok();
+                client.put_away(events).await;
+            }
+            Some(Live { client, events, .. }) => client.release(events).await,
+            None => {}
         }
         for done in waiting {
             done.send(saved.clone()).ok();

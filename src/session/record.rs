@@ -1,7 +1,7 @@
 //! One agent on disk: enough to continue its thread after everything has stopped.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,9 @@ pub struct Record {
     pub socket: Option<std::path::PathBuf>,
 }
 
+/// A record that cannot be read, and why.
+pub type Unreadable = (PathBuf, String);
+
 impl Record {
     /// The record of a new agent.
     pub fn new(identity: AgentName, named: bool, team: Team, role: Option<String>, options: ThreadOptions) -> Record {
@@ -139,20 +142,39 @@ impl Record {
         }
     }
 
+    /// Whether it is meant.
+    pub fn is(&self, who: &Who) -> bool {
+        match who {
+            Who::Agent(id) => self.agent_id == *id,
+            Who::Name(name) => self.identity == *name,
+            Who::Thread(thread) => self.thread_id.as_ref() == Some(thread),
+        }
+    }
+
     /// Every record of a team that can be read, the last active first.
     pub fn all(dir: &TeamDir) -> Result<Vec<Record>, RosterError> {
+        let (records, unreadable) = Record::look(dir)?;
+        for (path, why) in unreadable {
+            tracing::warn!(path = %path.display(), why, "a record that cannot be read");
+        }
+        Ok(records)
+    }
+
+    /// The same, and those that cannot be read, with the reason.
+    pub fn look(dir: &TeamDir) -> Result<(Vec<Record>, Vec<Unreadable>), RosterError> {
         let agents = dir.agents_dir();
         let names = names_in(&agents).map_err(|source| RosterError::Files { path: agents, source })?;
         let ids =
             names.iter().filter_map(|name| name.to_str()?.strip_suffix(".json").and_then(|id| AgentId::parse(id).ok()));
-        let readable = |id: AgentId| {
-            let unreadable =
-                |why| tracing::warn!(path = %dir.record(&id).display(), why, "a record that cannot be read");
-            read(dir, &id).map_err(unreadable).ok()
-        };
-        let mut records: Vec<Record> = ids.filter_map(readable).collect();
-        records.sort_by_key(|record| std::cmp::Reverse(record.last_active));
-        Ok(records)
+        let (mut records, mut unreadable) = (Vec::new(), Vec::new());
+        for id in ids {
+            match read(dir, &id) {
+                Ok(record) => records.push(record),
+                Err(why) => unreadable.push((dir.record(&id), why)),
+            }
+        }
+        records.sort_by_key(|record: &Record| std::cmp::Reverse(record.last_active));
+        Ok((records, unreadable))
     }
 }
 

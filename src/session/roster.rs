@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::approval::{AskId, NotTaken, OpenAsk};
@@ -143,9 +142,6 @@ impl Roster {
         // Only now nobody else writes it.
         let mut record = self.record(agent)?.ok_or_else(not_found)?;
         change(&mut record);
-        if std::mem::take(&mut record.closed) {
-            record.reopened_at = Some(Timestamp::now());
-        }
         self.setup.full_access.check(&record.options)?;
         if !record.cwd().is_dir() {
             let path = record.cwd().to_owned();

@@ -106,7 +106,7 @@ pub enum Input {
     Opened,
     /// The thread could not be opened; it is there to be tried again.
     NotOpened(Arc<str>),
-    /// The thread could not be opened, and never was: there is nothing to come back to.
+    /// The thread could not be opened, and never was in this session: whoever comes next begins anew, in any server.
     NeverOpened(Arc<str>),
     /// Codex refused `turn/start`: nothing has arrived.
     Refused {

@@ -94,4 +94,32 @@ async fn a_thread_is_opened_plainly_in_the_agents_directory_without_what_is_ours
     );
     assert_eq!((said.code, said.stdout), (Some(1), command));
     assert!(said.stderr.contains("no server can continue the agent"), "{}", said.stderr);
+    let said = pair.attach(&TELLS.replace("0.169.0", "0.144.6"), &[]).await;
+    assert!(said.stderr.contains("Codex 0.144.6 may let both write in one thread"), "{}", said.stderr);
+}
+
+#[tokio::test]
+async fn of_one_name_the_agent_that_runs_is_meant_and_if_none_does_their_ids_are_told() {
+    let pair = Pair::gather().await;
+    let mut other = pair.ana.clone();
+    other.agent_id = pair.bob.agent_id.clone();
+    other.thread_id = pair.bob.thread_id.clone();
+    other.save(&pair.dir).unwrap();
+    let said = pair.attach(TELLS, &["--yes"]).await;
+    let ids = [&pair.ana.agent_id, &other.agent_id].map(|id| id.as_str());
+    assert!(said.code == Some(2) && ids.iter().all(|id| said.stderr.contains(id)), "{}", said.stderr);
+    let _runs = Lock::take(&pair.dir.agent_lock(&other.agent_id)).unwrap().expect("nobody has it");
+    let said = pair.attach(TELLS, &[]).await;
+    assert!(said.stderr.contains("ana runs, but its Codex listens on no socket"), "{}", said.stderr);
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_one_short_line() {
+    let pair = Pair::gather().await;
+    let broken = pair.dir.record(&pair.bob.agent_id);
+    std::fs::write(&broken, "{").unwrap();
+    let said = pair.attach(TELLS, &["--yes"]).await;
+    assert!(said.stdout.starts_with("opened: resume thread-of-ana"), "{}", said.stderr);
+    let lines: Vec<&str> = said.stderr.lines().filter(|line| line.contains("record")).collect();
+    assert_eq!(lines, [format!("Warning: 1 record cannot be read: {}", broken.display())]);
 }

@@ -62,7 +62,7 @@ impl Second {
     }
 
     /// Types a prompt; tells the turn's id.
-    async fn says(&self, thread: &str, prompt: &str) -> String {
+    pub(crate) async fn says(&self, thread: &str, prompt: &str) -> String {
         let input = json!([{"type": "text", "text": prompt}]);
         let turn = self.call("turn/start", json!({"threadId": thread, "input": input})).await.expect("a turn");
         turn["turn"]["id"].as_str().expect("an id").to_owned()
@@ -79,7 +79,7 @@ impl Second {
     }
 
     /// The next notification of this method, or request.
-    async fn hears(&mut self, awaited: &str) -> Value {
+    pub(crate) async fn hears(&mut self, awaited: &str) -> Value {
         loop {
             let (Incoming::Request { method, params, .. } | Incoming::Notification { method, params }) =
                 self.incoming.recv().await.expect("an open connection");

@@ -2,13 +2,15 @@
 
 use std::process::{Output, Stdio};
 
+use atm_agent_mcp::demo::model::Gate;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
+use crate::attach::Second;
 use crate::letters::until;
 use crate::raw::Raw;
-use crate::stage::{Scene, Stage};
+use crate::stage::{Scene, Server, Stage};
 use crate::terminal::Terminal;
 
 on_each_codex! {
@@ -16,6 +18,11 @@ on_each_codex! {
     a_human_approves_in_the_real_ui_while_the_client_is_asked_by_a_form,
     an_agent_is_followed_as_text_from_its_last_turn_to_its_end,
     an_agent_is_followed_as_json_and_no_item_comes_twice,
+    who_follows_misses_nothing_when_codex_is_killed_and_hears_that_it_was,
+    a_program_that_follows_misses_nothing_either,
+    who_follows_an_agent_ends_when_nobody_reads_any_more,
+    as_many_turns_are_shown_as_are_asked_for,
+    who_is_attached_to_an_agent_that_is_closed_leaves_no_ghost,
     who_follows_answers_nothing_and_hears_that_somebody_has_decided,
     who_is_not_running_is_offered_as_a_plain_thread,
 }
@@ -60,6 +67,18 @@ impl Follower {
         assert!(self.child.wait().await.unwrap().success());
         lines
     }
+}
+
+/// How often something is said in these lines of JSON.
+fn times(lines: &[Value], word: &str) -> usize {
+    let says = |item: &Value| item["content"][0]["text"] == word || item["text"] == word;
+    let of_line = |line: &Value| match line["method"].as_str().unwrap() {
+        "item/completed" => usize::from(says(&line["params"]["item"])),
+        _ => {
+            line["params"]["turn"]["items"].as_array().map_or(0, |items| items.iter().filter(|item| says(item)).count())
+        }
+    };
+    lines.iter().map(of_line).sum()
 }
 
 async fn attach(scene: &Scene, args: &[&str]) -> Output {
@@ -107,6 +126,9 @@ async fn the_real_ui_opens_on_the_live_thread_and_leaving_it_leaves_the_agent_ru
     let scene = stage.plain().await;
     let server = scene.serve(&[]).await;
     server.call("codex", json!({"identity": "ana", "prompt": "SAY first word"})).await.good();
+    let refused = attach(&scene, &["ana"]).await;
+    assert!(text(&refused.stderr).contains("needs a terminal") && refused.status.code() == Some(1), "{refused:?}");
+    assert!(text(&refused.stderr).contains("--read-only"), "{refused:?}");
     let terminal = Terminal::run(&scene, SIZE, &["attach", "--team", "tests", "ana"]).await;
     opens(&terminal, "first word").await;
 
@@ -157,7 +179,7 @@ async fn an_agent_is_followed_as_text_from_its_last_turn_to_its_end(stage: Stage
     let mut follower = Follower::of(&scene, &["ana"]);
     let before = follower.until(|line| line.starts_with("-- completed")).await;
     assert!(before[0].starts_with("-- turn "), "{before:?}");
-    assert_eq!(before[1..3], [r"> SAY a\u{1b}[2Jb", r"a\u{1b}[2Jb"], "it cannot write over the screen");
+    assert_eq!(before[1..3], [r"> SAY a\u{1b}[2Jb", r"| a\u{1b}[2Jb"], "it cannot write over the screen");
     let run = json!({"identity": "ana", "prompt": "RUN echo one; echo two; exit 3"});
     server.call("codex-reply", run).await.good();
     let now = follower.until(|line| line.starts_with("-- completed")).await;
@@ -190,19 +212,126 @@ async fn an_agent_is_followed_as_json_and_no_item_comes_twice(stage: Stage) {
     let rest = follower.until(|line| line.contains("\"method\":\"turn/completed\"")).await;
     lines.extend(rest.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()));
     assert_eq!((&lines[0]["method"], &lines[1]["method"]), (&json!("turn/completed"), &json!("turn/started")));
-    let count = |word: &str| {
-        let says = |item: &Value| item["content"][0]["text"] == word || item["text"] == word;
-        let of_line = |line: &Value| match line["method"].as_str().unwrap() {
-            "item/completed" => usize::from(says(&line["params"]["item"])),
-            _ => line["params"]["turn"]["items"]
-                .as_array()
-                .map_or(0, |items| items.iter().filter(|item| says(item)).count()),
-        };
-        let last = lines.len() - 1;
-        lines[..last].iter().map(of_line).sum::<usize>()
-    };
-    assert_eq!([count("one"), count("HOLD held"), count("held is done")], [1, 1, 1], "{lines:#?}");
+    // Codex repeats the answer at the end of the turn.
+    lines.pop();
+    assert_eq!(["one", "HOLD held", "held is done"].map(|word| times(&lines, word)), [1, 1, 1], "{lines:#?}");
     drop(follower);
+    scene.end(server).await;
+}
+
+/// A turn that is killed with its Codex, two that a later Codex has had, before anybody could look for it.
+async fn killed(scene: &Scene, server: &Server, held: &Gate) {
+    let call = server.begin("codex-reply", json!({"identity": "ana", "prompt": "HOLD held"})).await;
+    held.reached().await;
+    server.codex().await.kill();
+    call.result().await.bad();
+    for prompt in ["SAY again", "SAY again2"] {
+        server.call("codex-reply", json!({"identity": "ana", "prompt": prompt})).await.good();
+    }
+    assert_eq!(scene.asked_last().texts("assistant").last().unwrap(), "again");
+}
+
+async fn who_follows_misses_nothing_when_codex_is_killed_and_hears_that_it_was(stage: Stage) {
+    let (scene, [held]) = stage.with_gates(["held"]).await;
+    let server = scene.serve(&[]).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    let mut follower = Follower::of(&scene, &["ana"]);
+    follower.until(|line| line.starts_with("-- completed")).await;
+    killed(&scene, &server, &held).await;
+    let lines = follower.until(|line| line == "| again2").await;
+    let lines: Vec<&str> =
+        lines.iter().map(|line| if line.starts_with("-- turn") { "-- turn" } else { line }).collect();
+    let expected = [
+        "-- turn",
+        "> HOLD held",
+        "! its Codex is gone; the next prompt starts another",
+        "! it is back",
+        "-- interrupted",
+        "-- turn",
+        "> SAY again",
+        "| again",
+        "-- completed",
+        "-- turn",
+        "> SAY again2",
+        "| again2",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    assert!(lines.iter().zip(expected).all(|(line, expected)| line.starts_with(expected)), "{lines:#?}");
+    scene.end(server).await;
+    follower.rest().await;
+}
+
+async fn a_program_that_follows_misses_nothing_either(stage: Stage) {
+    let (scene, [held]) = stage.with_gates(["held"]).await;
+    let server = scene.serve(&[]).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    let mut follower = Follower::of(&scene, &["ana", "--json"]);
+    follower.until(|line| line.contains("\"turn/completed\"")).await;
+    killed(&scene, &server, &held).await;
+    let lines = follower.until(|line| line.contains("again2") && line.contains("agentMessage")).await;
+    let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let counts = ["HOLD held", "SAY again", "again", "SAY again2", "again2"].map(|word| times(&lines, word));
+    assert_eq!(counts, [1; 5], "{lines:#?}");
+    let methods: Vec<&str> = lines.iter().map(|line| line["method"].as_str().unwrap()).collect();
+    let at = |method| methods.iter().position(|one| *one == method).unwrap_or_else(|| panic!("{method}: {methods:?}"));
+    assert_eq!(at("atm/back"), at("atm/gone") + 1);
+    let killed = &lines[at("atm/back") + 1];
+    assert_eq!(killed["params"]["turn"]["status"], "interrupted", "{killed}");
+    scene.end(server).await;
+    drop(follower);
+}
+
+async fn who_follows_an_agent_ends_when_nobody_reads_any_more(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
+    let mut follower = Follower::of(&scene, &["ana"]);
+    follower.until(|line| line.starts_with("-- completed")).await;
+    let Follower { mut child, lines } = follower;
+    drop(lines);
+    assert_eq!(child.wait().await.unwrap().code(), Some(141), "though the agent says nothing");
+    scene.end(server).await;
+}
+
+async fn as_many_turns_are_shown_as_are_asked_for(stage: Stage) {
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    let ana = server.call("codex", json!({"identity": "ana", "prompt": "SAY 0"})).await.good();
+    let mut human = Second::attach(&server).await;
+    human.resume(ana.text("threadId")).await;
+    for number in 1..104 {
+        human.says(ana.text("threadId"), &format!("SAY {number}")).await;
+        human.hears("turn/completed").await;
+    }
+    let mut follower = Follower::of(&scene, &["ana", "--turns", "103"]);
+    let shown = follower.until(|line| line == "| 103").await;
+    assert_eq!(shown.iter().find(|line| line.starts_with("| ")).unwrap(), "| 1");
+    assert_eq!(shown.iter().filter(|line| line.starts_with("-- turn")).count(), 103);
+    drop((human, follower));
+    scene.end(server).await;
+}
+
+/// The UI of 0.144.6 ends then, that of 0.169.0 keeps what was typed.
+async fn who_is_attached_to_an_agent_that_is_closed_leaves_no_ghost(stage: Stage) {
+    let is_old = stage.codex().to_string_lossy().contains("0.144");
+    let scene = stage.plain().await;
+    let server = scene.serve(&[]).await;
+    let ana = server.call("codex", json!({"identity": "ana", "prompt": "SAY first word"})).await.good();
+    let terminal = Terminal::run(&scene, SIZE, &["attach", "--team", "tests", "ana"]).await;
+    opens(&terminal, "first word").await;
+    server.call("agent_close", json!({"identity": "ana"})).await.good();
+    let other = scene.serve(&[]).await;
+    terminal.types("SAY from a ghost").await;
+    terminal.shows("SAY from a ghost").await;
+    terminal.press(&["Enter"]).await;
+    if is_old {
+        terminal.shows("turn/start failed in TUI").await;
+    }
+    let two = json!({"agent_id": ana.text("agent_id"), "prompt": "SAY two"});
+    assert_eq!(other.call("codex", two).await.good().content(), "two");
+    assert!(scene.model().requests().iter().all(|request| request.last_user_text() != "SAY from a ghost"));
+    drop(terminal);
+    other.leave().await;
     scene.end(server).await;
 }
 

@@ -218,11 +218,11 @@ impl Script {
         self.answer(&start, &json!({"thread": {"id": "thread-1"}, "model": "m"}));
     }
 
-    /// An agent is closed: its commands in the background are ended, and nothing more of its thread is to be told.
+    /// An agent is closed: its commands in the background are ended, and its thread is put away.
     pub(crate) async fn lets_go(&mut self) {
-        for method in ["thread/backgroundTerminals/clean", "thread/unsubscribe"] {
+        for method in ["thread/backgroundTerminals/clean", "thread/archive", "thread/unarchive", "thread/list"] {
             let request = self.expect(method).await;
-            self.answer(&request, &json!({}));
+            self.answer(&request, &json!({"data": []}));
         }
     }
 

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 
 use crate::codex::StartError;
 use crate::codex::guest::GuestError;
-use crate::ids::AgentName;
+use crate::ids::{AgentId, AgentName};
 
 /// Why `attach` did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,17 @@ pub enum AttachFailure {
         /// Who.
         agent: AgentName,
     },
+    /// Several have one name.
+    #[error("several agents are called {word}: {}", agents.iter().map(AgentId::as_str).collect::<Vec<_>>().join(", "))]
+    Ambiguous {
+        /// What was said.
+        word: String,
+        /// Whom it may mean, the last active first.
+        agents: Vec<AgentId>,
+    },
+    /// A UI without a terminal.
+    #[error("the Codex UI needs a terminal to draw on")]
+    NoTerminal,
     /// Nobody runs it, and nobody agreed to open its thread.
     #[error("the agent {agent} does not run, so there is nothing to attach to")]
     NotRunning {

@@ -1,27 +1,22 @@
 //! An agent followed as text, without the UI, from its last turns to its end.
 
 use std::collections::HashSet;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::json;
-use serde_json::value::RawValue;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::error::AttachFailure;
+use super::show::{Form, Past, Show};
+use crate::cli::audience;
 use crate::cli::error::CliError;
 use crate::cli::output;
 use crate::cli::queue::{Presence, TeamQueues};
 use crate::codex::CodexError;
-use crate::codex::ask::RequestId;
-use crate::codex::event::ThreadEvent;
 use crate::codex::guest::{Guest, GuestError, Heard, Hearing};
-use crate::codex::telling;
-use crate::codex::wire::{Turn, TurnStatus};
-use crate::ids::ThreadId;
-use crate::plain::on_one_line;
+use crate::ids::{ThreadId, TurnId};
 use crate::session::Record;
 
 /// How often it is looked whether the agent still runs: an OS lock tells nobody that it is free.
@@ -33,15 +28,6 @@ pub(super) struct Wish {
     pub(super) form: Form,
     /// How many turns are shown first.
     pub(super) turns: u32,
-}
-
-/// As what it is shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Lines for people.
-    Text,
-    /// What Codex says, a line each.
-    Json,
 }
 
 /// Why no more is shown.
@@ -56,16 +42,34 @@ impl From<CodexError> for Halt {
     }
 }
 
+impl From<GuestError> for Halt {
+    fn from(error: GuestError) -> Halt {
+        Halt::Codex(error)
+    }
+}
+
 impl From<io::Error> for Halt {
     fn from(error: io::Error) -> Halt {
         Halt::Output(error)
     }
 }
 
-/// Follows a running agent; returns when it runs no more, or when nobody reads any more.
+/// Why nothing more is heard in a thread.
+enum Silence {
+    /// Its Codex is gone: another may be started.
+    CodexIsGone,
+    /// It was put away, for this reason: it may be opened again.
+    PutAway(String),
+}
+
+/// Follows a running agent; returns when it runs no more.
 pub(super) async fn follow(team: &TeamQueues, record: Record, thread: ThreadId, wish: Wish) -> Result<(), CliError> {
     let agent = record.identity.clone();
-    match follow_to_the_end(team, record, &thread, wish).await {
+    let end = tokio::select! {
+        end = follow_to_the_end(team, record, &thread, wish) => end,
+        unread = audience::gone() => return Err(unread),
+    };
+    match end {
         Ok(()) => output::note(format_args!("{agent} does not run any more")),
         Err(Halt::Output(error)) => return Err(CliError::Output(error)),
         Err(Halt::Codex(source)) => return Err(AttachFailure::NoCodex { agent, source }.into()),
@@ -73,64 +77,116 @@ pub(super) async fn follow(team: &TeamQueues, record: Record, thread: ThreadId, 
     Ok(())
 }
 
-async fn follow_to_the_end(team: &TeamQueues, record: Record, thread: &ThreadId, wish: Wish) -> Result<(), Halt> {
-    let Some(mut socket) = record.socket.clone() else {
-        let source = io::Error::from(io::ErrorKind::NotFound);
-        return Err(Halt::Codex(GuestError::Absent { socket: PathBuf::from("a socket"), source }));
-    };
-    let mut show = Show { form: wish.form, shown: HashSet::new(), asked: Vec::new() };
-    let mut turns = wish.turns;
+async fn follow_to_the_end(team: &TeamQueues, mut record: Record, thread: &ThreadId, wish: Wish) -> Result<(), Halt> {
+    let mut show = Show::new(wish.form, thread.clone());
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // One at least, for what comes after it is what is new.
+    let Entered { mut hearing, past, mut meanwhile } =
+        enter(&record, thread, async |guest| guest.turns(thread, wish.turns.max(1)).await).await?;
+    show.begin(past, wish.turns)?;
     loop {
-        let (guest, mut hearing) = Guest::at(&socket).await.map_err(Halt::Codex)?;
-        let (past, meanwhile) = past(&guest, &mut hearing, thread, turns).await?;
-        show.history(&past, thread)?;
-        meanwhile.into_iter().try_for_each(|heard| show.heard(heard, thread))?;
-        turns = 0;
-        loop {
-            tokio::select! {
-                heard = hearing.next() => match heard {
-                    Some(heard) => show.heard(heard, thread)?,
-                    None => break,
-                },
-                _ = looks.tick() => if !runs(team, &record) {
-                    return Ok(());
-                },
-            }
-        }
-        // The agent may outlive its Codex: its server starts another when it is needed.
-        socket = loop {
-            looks.tick().await;
-            if !runs(team, &record) {
-                return Ok(());
-            }
-            let now = team.agent(record.agent_id.as_str()).ok().and_then(|record| record.socket);
-            if let Some(another) = now.filter(|now| *now != socket) {
-                break another;
-            }
+        let Some(silence) = listen(team, &record, &mut show, (meanwhile, hearing), &mut looks).await? else {
+            return Ok(());
         };
+        // The agent may outlive its Codex: its server starts another when it is needed. If both have ended, that is all.
+        looks.tick().await;
+        if !runs(team, &record) {
+            return Ok(());
+        }
+        show.gone(match &silence {
+            Silence::CodexIsGone => "its Codex is gone; the next prompt starts another",
+            Silence::PutAway(why) => why,
+        })?;
+        let Some((now, entered)) = back(team, &record, &silence, show.known(), &mut looks).await else {
+            return Ok(());
+        };
+        show.back(entered.past)?;
+        (record, hearing, meanwhile) = (now, entered.hearing, entered.meanwhile);
     }
 }
 
-type Past = Vec<(Turn, Box<RawValue>)>;
-
-/// Enters the thread, and asks for its last turns, the newest first; tells also what was heard until they came.
-async fn past(
-    guest: &Guest,
-    hearing: &mut Hearing,
-    thread: &ThreadId,
-    turns: u32,
-) -> Result<(Past, Vec<Heard>), CodexError> {
-    let mut meanwhile = Vec::new();
-    let asked = async {
-        guest.enter(thread).await?;
-        if turns == 0 { Ok(Vec::new()) } else { guest.turns(thread, turns).await }
-    };
-    tokio::pin!(asked);
+/// Shows what is heard; returns why nothing more is, or nothing when the agent does not run any more.
+async fn listen(
+    team: &TeamQueues,
+    record: &Record,
+    show: &mut Show,
+    (meanwhile, mut hearing): (Vec<Heard>, Hearing),
+    looks: &mut Interval,
+) -> io::Result<Option<Silence>> {
+    for heard in meanwhile {
+        if let Some(why) = show.heard(heard)? {
+            return Ok(Some(Silence::PutAway(why)));
+        }
+    }
     loop {
         tokio::select! {
-            past = &mut asked => return Ok((past?, meanwhile)),
+            heard = hearing.next() => match heard {
+                Some(heard) => if let Some(why) = show.heard(heard)? {
+                    return Ok(Some(Silence::PutAway(why)));
+                },
+                None => return Ok(Some(Silence::CodexIsGone)),
+            },
+            _ = looks.tick() => if !runs(team, record) {
+                return Ok(None);
+            },
+        }
+    }
+}
+
+/// Waits until the thread is open again, and enters it; `None` when the agent does not run any more.
+async fn back(
+    team: &TeamQueues,
+    record: &Record,
+    silence: &Silence,
+    known: &HashSet<TurnId>,
+    looks: &mut Interval,
+) -> Option<(Record, Entered)> {
+    let thread = record.thread_id.as_ref()?;
+    loop {
+        if let Some(now) = team.agent(record.agent_id.as_str()).ok().filter(|now| now.thread_id == record.thread_id) {
+            // Who enters a thread opens it: that is for its server to do.
+            let may_be_open = matches!(silence, Silence::CodexIsGone) || now.opened_at != record.opened_at;
+            let asks = async |guest: Guest| guest.turns_since(thread, known).await;
+            // It may have stood there before anybody listened, or for an instant only.
+            if may_be_open && let Ok(entered) = enter(&now, thread, asks).await {
+                return Some((now, entered));
+            }
+        }
+        looks.tick().await;
+        if !runs(team, record) {
+            return None;
+        }
+    }
+}
+
+/// A thread that is listened to.
+struct Entered {
+    hearing: Hearing,
+    past: Past,
+    /// What was heard until the past had come.
+    meanwhile: Vec<Heard>,
+}
+
+/// Goes to the agent's Codex, enters its thread, and asks for what is past.
+async fn enter(
+    record: &Record,
+    thread: &ThreadId,
+    asks: impl AsyncFnOnce(Guest) -> Result<Past, CodexError>,
+) -> Result<Entered, GuestError> {
+    let Some(socket) = &record.socket else {
+        let source = io::Error::from(io::ErrorKind::NotFound);
+        return Err(GuestError::Absent { socket: PathBuf::from("a socket"), source });
+    };
+    let (guest, mut hearing) = Guest::at(socket).await?;
+    let mut meanwhile = Vec::new();
+    let mut past = pin!(async {
+        guest.enter(thread).await?;
+        asks(guest).await
+    });
+    loop {
+        tokio::select! {
+            past = &mut past => return Ok(Entered { hearing, past: past?, meanwhile }),
             Some(heard) = hearing.next() => meanwhile.push(heard),
         }
     }
@@ -138,141 +194,4 @@ async fn past(
 
 fn runs(team: &TeamQueues, record: &Record) -> bool {
     matches!(team.presence(record), Presence::Running)
-}
-
-/// What is shown, and was.
-struct Show {
-    form: Form,
-    /// The items of the running turn that its history had already.
-    shown: HashSet<String>,
-    /// What is asked now: an answer is told of by its number only.
-    asked: Vec<RequestId>,
-}
-
-/// The one thing of an item by which it is known.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ItemId {
-    id: String,
-    status: String,
-}
-
-#[derive(Deserialize)]
-struct Items {
-    items: Vec<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct OneItem {
-    item: ItemId,
-}
-
-impl Show {
-    /// The last turns, given newest first.
-    fn history(&mut self, turns: &[(Turn, Box<RawValue>)], thread: &ThreadId) -> io::Result<()> {
-        for (turn, raw) in turns.iter().rev() {
-            let runs = turn.status == TurnStatus::InProgress;
-            if self.form == Form::Json {
-                let method = if runs { "turn/started" } else { "turn/completed" };
-                print(&json!({"method": method, "params": {"threadId": thread, "turn": raw}}).to_string())?;
-            } else {
-                self.line(&began(turn.id.as_str()))?;
-            }
-            let items: Items = serde_json::from_str(raw.get()).unwrap_or(Items { items: Vec::new() });
-            for (item, raw) in turn.items.iter().zip(&items.items) {
-                let id: ItemId = serde_json::from_str(raw.get()).unwrap_or_default();
-                if runs && id.status == "inProgress" {
-                    continue;
-                }
-                if self.form == Form::Text {
-                    telling::lines(item).iter().try_for_each(|line| self.line(line))?;
-                }
-                if runs {
-                    self.shown.insert(id.id);
-                }
-            }
-            if self.form == Form::Text
-                && let Some(ending) = telling::ending(turn)
-            {
-                self.line(&ending)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn heard(&mut self, heard: Heard, of: &ThreadId) -> io::Result<()> {
-        let (thread, said) = match &heard {
-            Heard::Happened { thread, said, .. } | Heard::Asked { thread, said, .. } => (thread, said),
-        };
-        // What a sub-agent does is not the agent's.
-        if thread != of {
-            return Ok(());
-        }
-        if let Heard::Happened { event: ThreadEvent::ItemCompleted { .. }, .. } = heard
-            && let Ok(OneItem { item }) = serde_json::from_str(said.params.get())
-            && self.shown.remove(&item.id)
-        {
-            return Ok(());
-        }
-        if self.form == Form::Json {
-            return print(&serde_json::to_string(said)?);
-        }
-        match heard {
-            Heard::Happened { event, .. } => self.happened(event),
-            Heard::Asked { request, ask, .. } if ask.is_question() => {
-                self.asked.push(request);
-                self.line(&format!("? asks {}", ask.summary()))
-            }
-            Heard::Asked { .. } => Ok(()),
-        }
-    }
-
-    fn happened(&mut self, event: ThreadEvent) -> io::Result<()> {
-        match event {
-            ThreadEvent::TurnStarted(turn) => self.line(&began(turn.as_str())),
-            ThreadEvent::TurnEnded(turn) => {
-                self.shown.clear();
-                self.asked.clear();
-                telling::ending(&turn).map_or(Ok(()), |ending| self.line(&ending))
-            }
-            ThreadEvent::ItemCompleted { item, .. } => {
-                telling::lines(&item).iter().try_for_each(|line| self.line(line))
-            }
-            ThreadEvent::Failed { error, retried, .. } => {
-                let more = if retried { "; Codex tries again" } else { "" };
-                self.line(&format!("! {}{more}", error.message.lines().collect::<Vec<_>>().join(" ")))
-            }
-            ThreadEvent::Resolved(request) => match self.asked.iter().position(|asked| *asked == request) {
-                Some(at) => {
-                    self.asked.remove(at);
-                    self.line("? somebody has decided")
-                }
-                None => Ok(()),
-            },
-            ThreadEvent::Lost(why) => self.line(&format!("! {why}")),
-            ThreadEvent::Warned(why) => self.line(&format!("! {}", why.lines().collect::<Vec<_>>().join(" "))),
-            ThreadEvent::ItemStarted { .. }
-            | ThreadEvent::Piece { .. }
-            | ThreadEvent::Usage { .. }
-            | ThreadEvent::Waits(_)
-            | ThreadEvent::Asked { .. } => Ok(()),
-        }
-    }
-
-    /// Prints one line; what others say in it cannot move the cursor.
-    fn line(&self, line: &str) -> io::Result<()> {
-        print(&on_one_line(line))
-    }
-}
-
-fn began(turn: &str) -> String {
-    format!("-- turn {turn}")
-}
-
-/// A line, at once: somebody may wait for it.
-fn print(line: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(line.as_bytes())?;
-    out.write_all(b"\n")?;
-    out.flush()
 }

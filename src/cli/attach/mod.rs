@@ -2,7 +2,9 @@
 
 mod error;
 mod follow;
+mod show;
 mod ui;
+mod whom;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use super::place::Place;
 use super::queue::{Presence, TeamQueues};
 use super::shell;
 use crate::codex::Environment;
+use crate::codex::program::LOCKS_THREADS;
 use crate::config::ServeFlags;
 use crate::ids::{Team, ThreadId};
 use crate::plain::on_one_line;
@@ -44,7 +47,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", requires = "read_only", default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=1000))]
     turns: u32,
 
-    /// Print what Codex says, a JSON object a line; text in it stands as it is
+    /// Print what Codex says, a JSON object a line, and atm/gone and atm/back when its Codex is gone or another has the thread
     #[arg(long, requires = "read_only")]
     json: bool,
 
@@ -67,7 +70,7 @@ pub(super) async fn run(args: Args) -> Result<(), CliError> {
     place.warn();
     let settings = place.loaded.settings;
     let team = TeamQueues::new(&place.home, &settings);
-    let record = team.agent(&agent)?;
+    let record = whom::meant(&agent, &settings.team, &place.home.team(&settings.team), &team)?;
     let runs = matches!(team.presence(&record), Presence::Running);
     let Some(thread) = record.thread_id.clone() else {
         return Err(AttachFailure::NoThread { agent: record.identity }.into());
@@ -75,7 +78,7 @@ pub(super) async fn run(args: Args) -> Result<(), CliError> {
     let codex = Program { setting: settings.codex_bin, environment: Environment::without(settings.env_remove) };
     match (runs, read_only) {
         (true, true) => {
-            let form = if json { follow::Form::Json } else { follow::Form::Text };
+            let form = if json { show::Form::Json } else { show::Form::Text };
             follow::follow(&team, record, thread, follow::Wish { form, turns }).await
         }
         (false, true) => {
@@ -88,6 +91,9 @@ pub(super) async fn run(args: Args) -> Result<(), CliError> {
             let ui = Ui::find(&codex)?;
             ui.check()?;
             ui::is_listening(&record.identity, socket).await?;
+            if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+                return Err(AttachFailure::NoTerminal.into());
+            }
             Ok(ui.open(&thread, Some(socket), record.cwd())?)
         }
         (false, false) => open_plainly(&record, &thread, &codex, yes),
@@ -97,9 +103,17 @@ pub(super) async fn run(args: Args) -> Result<(), CliError> {
 /// The thread of an agent that nobody runs, in a Codex of its own.
 fn open_plainly(record: &Record, thread: &ThreadId, codex: &Program, yes: bool) -> Result<(), CliError> {
     let command = codex.shown(thread, record.cwd());
+    let lock = match Ui::find(codex).ok().and_then(|ui| ui.version()) {
+        Some(version) if version >= LOCKS_THREADS => {
+            "as long as it is open, no server can continue the agent.".to_owned()
+        }
+        version => format!(
+            "close it before a server continues the agent: Codex{} may let both write in one thread.",
+            version.map(|version| format!(" {version}")).unwrap_or_default()
+        ),
+    };
     output::note(format_args!(
-        "{} does not run: no server has it. Its thread can be opened by itself, without the agent's name, mail and queue; \
-         as long as it is open, no server can continue the agent.",
+        "{} does not run: no server has it. Its thread can be opened by itself, without the agent's name, mail and queue; {lock}",
         record.identity
     ));
     let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();

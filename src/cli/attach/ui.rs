@@ -39,8 +39,7 @@ impl<'a> Ui<'a> {
 
     /// Whether it can go to the thread of another; says what to expect of an old one.
     pub(super) fn check(&self) -> Result<(), AttachFailure> {
-        let version = self.says(&["--version"])?;
-        let version = Version::in_words(&version);
+        let version = self.version();
         if !self.says(&["resume", "--help"])?.contains("--remote") {
             let version = version.map(|version| version.to_string());
             return Err(AttachFailure::NoRemote { program: self.program.clone(), version });
@@ -52,6 +51,11 @@ impl<'a> Ui<'a> {
             );
         }
         Ok(())
+    }
+
+    /// Its version, if it tells.
+    pub(super) fn version(&self) -> Option<Version> {
+        self.says(&["--version"]).ok().and_then(|said| Version::in_words(&said))
     }
 
     fn says(&self, args: &[&str]) -> Result<String, AttachFailure> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::codex::StartError;
-use crate::ids::{EntryId, MemberName, Team, TeamName};
+use crate::ids::{AgentId, EntryId, MemberName, Team, TeamName};
 use crate::top::TopError;
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -132,6 +132,11 @@ fn mail() -> Vec<MailFailure> {
 fn attach() -> Vec<AttachFailure> {
     vec![
         AttachFailure::NoThread { agent: name() },
+        AttachFailure::Ambiguous {
+            word: "ana".to_owned(),
+            agents: vec![AgentId::parse("01890a5d-ac96-774b-bcce-b302099a8057").unwrap(); 2],
+        },
+        AttachFailure::NoTerminal,
         AttachFailure::NotRunning { agent: name() },
         AttachFailure::NothingToFollow { agent: name(), command: "codex resume …".to_owned() },
         AttachFailure::NoSocket { agent: name() },
