@@ -138,14 +138,21 @@ impl Record {
 
     /// Every record of a team, the last active first.
     pub fn all(dir: &TeamDir) -> Vec<Record> {
+        Record::all_and_unreadable(dir).0
+    }
+
+    /// The same, and how many there are beside that cannot be read.
+    pub fn all_and_unreadable(dir: &TeamDir) -> (Vec<Record>, usize) {
         let entries = std::fs::read_dir(dir.agents_dir()).into_iter().flatten().flatten();
         let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
         let readable = |path: &Path| {
             read(path).map_err(|why| tracing::warn!(path = %path.display(), why, "a record that cannot be read")).ok()
         };
-        let mut records: Vec<Record> = files.filter_map(|path| readable(&path)).collect();
+        let all: Vec<Option<Record>> = files.map(|path| readable(&path)).collect();
+        let unreadable = all.iter().filter(|record| record.is_none()).count();
+        let mut records: Vec<Record> = all.into_iter().flatten().collect();
         records.sort_by_key(|record| std::cmp::Reverse(record.last_active));
-        records
+        (records, unreadable)
     }
 }
 
