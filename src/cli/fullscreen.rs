@@ -101,6 +101,7 @@ impl Before {
 /// Until somebody presses Enter, or whatever else means that he has seen enough.
 pub(super) async fn pressed_enter() -> io::Result<()> {
     enable_raw_mode()?;
+    let _raw = Raw;
     let mut events = EventStream::new();
     while let Some(Ok(event)) = events.next().await {
         let is_it = |code| matches!(code, KeyCode::Enter | KeyCode::Esc | KeyCode::Char('q' | 'c'));
@@ -108,5 +109,14 @@ pub(super) async fn pressed_enter() -> io::Result<()> {
             break;
         }
     }
-    disable_raw_mode()
+    Ok(())
+}
+
+/// Keys come one by one; dropped, they do not any more.
+struct Raw;
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        disable_raw_mode().ok();
+    }
 }

@@ -127,13 +127,15 @@ async fn attach(team: &Team, agent: &AgentId, config: Option<&PathBuf>, before: 
     let (mut goes, mut is_interrupted) = (Goes::Back, false);
     let attached = loop {
         tokio::select! {
-            attached = &mut attached => break attached,
+            // Ctrl-C comes to both: that it came is known before its end is looked at.
+            biased;
             wish = wishes.next() => match wish {
                 Wish::Interrupt => is_interrupted = true,
                 #[cfg(unix)]
                 Wish::Stop => drop(foreground::stop()),
                 Wish::End => goes = Goes::Away,
-            }
+            },
+            attached = &mut attached => break attached,
         }
     };
     match &attached {
@@ -141,6 +143,10 @@ async fn attach(team: &Team, agent: &AgentId, config: Option<&PathBuf>, before: 
         Ok(status) if status.code().is_none() && !is_interrupted => before.restore_all(),
         Ok(_) => before.restore(),
         Err(error) => eprintln!("attach cannot be started: {error}"),
+    }
+    if is_interrupted {
+        // What it was saying is not gone on with.
+        eprintln!();
     }
     if goes == Goes::Back && !is_interrupted && !attached.is_ok_and(|status| status.success()) {
         eprint!("Press Enter to go back to top. ");
