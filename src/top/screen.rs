@@ -1,9 +1,11 @@
 //! The loop: news and keys in, effects out, a picture after each.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{Event, KeyEventKind};
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
@@ -109,8 +111,16 @@ impl Screen {
                 }
                 news = guests.next() => news.into_iter().map(Input::News).collect(),
             };
-            // So do those that were pressed before the next picture.
-            while let Some(Some(event)) = events.next().now_or_never() {
+            // So did who pressed one before the next picture. The stream keeps the first waker that it is polled with, so it is
+            // to be this task's.
+            let pressed = poll_fn(|context| {
+                let next = || match events.as_mut().poll_next(context) {
+                    Poll::Ready(event) => event,
+                    Poll::Pending => None,
+                };
+                Poll::Ready(std::iter::from_fn(next).collect::<Vec<_>>())
+            });
+            for event in pressed.await {
                 inputs.extend(input(event.map_err(TopError::Keys)?));
             }
             self.model.update(Input::Time(Timestamp::now()));
