@@ -57,6 +57,9 @@ pub const ALL: [&str; 40] = [
 /// The screen is drawn: nothing is there to be lost, but a terminal is to be restored.
 pub const DRAWN: &str = "top.drawn";
 
+/// A text is about to be put into a queue beside the screen.
+pub const SAID: &str = "top.said";
+
 /// The program has come to this step.
 #[cfg(not(feature = "test-fakes"))]
 #[inline]
@@ -69,7 +72,7 @@ pub fn at(step: &'static str) {
 
     static KILL: OnceLock<Option<Fault>> = OnceLock::new();
     static PANIC: OnceLock<Option<Fault>> = OnceLock::new();
-    debug_assert!(step == DRAWN || ALL.contains(&step), "{step} is not in the list");
+    debug_assert!([DRAWN, SAID].contains(&step) || ALL.contains(&step), "{step} is not in the list");
     let is_due = |fault: &Option<Fault>| fault.as_ref().is_some_and(|fault| fault.is_due(step));
     if is_due(KILL.get_or_init(|| Fault::named_by(KILL_AT))) {
         die();

@@ -335,7 +335,9 @@ fn of_attach(failure: &AttachFailure) -> Option<Cow<'static, str>> {
 
 fn of_top(failure: &TopFailure) -> Option<&'static str> {
     match failure {
-        TopFailure::NoTerminal => Some("`atm-agent-mcp attach AGENT --read-only` follows one agent as text"),
+        TopFailure::NoTerminal | TopFailure::Dumb => {
+            Some("`atm-agent-mcp attach AGENT --read-only` follows one agent as text")
+        }
         TopFailure::Terminal(_) | TopFailure::Top(_) => None,
     }
 }

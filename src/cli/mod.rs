@@ -9,6 +9,8 @@ mod demo;
 mod doctor;
 mod ending;
 pub mod error;
+mod foreground;
+mod fullscreen;
 mod input;
 mod json_edit;
 mod log;
@@ -116,7 +118,11 @@ pub fn main() -> ExitCode {
             Command::Setup(args) => runtime.block_on(setup::run(args)),
             Command::Serve(args) => runtime.block_on(serve::run(args)),
             Command::Attach(args) => runtime.block_on(attach::run(args)),
-            Command::Top(args) => runtime.block_on(top::run(args)),
+            Command::Top(args) => {
+                let code = runtime.block_on(top::run(args));
+                runtime.shutdown_background();
+                return code;
+            }
             Command::Sessions(args) => sessions::run(args),
             Command::Log(args) => runtime.block_on(timeline::run(args)),
             Command::Mail(args) => runtime.block_on(mail::run(args)),

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 
-use super::model::Row;
+use super::asking::Asked;
+use super::model::{Row, Whom};
 use crate::ids::{AgentId, ThreadId, TurnId};
 use crate::session::guest::{Guest, Heard};
-use crate::session::{Ask, Decision, RequestId, ThreadEvent, Turn, Verdict};
+use crate::session::{Decision, ThreadEvent, Turn, Verdict};
 
 /// How much waits to be taken; when it is full, nothing more is read from any Codex.
 const DEPTH: usize = 256;
@@ -22,11 +23,13 @@ pub(super) enum News {
     /// It happened in its thread.
     Heard(AgentId, Box<ThreadEvent>),
     /// Codex asks it, in this turn.
-    Asked(AgentId, RequestId, Ask, Option<TurnId>),
+    Asked(AgentId, Asked, Option<TurnId>),
     /// Nobody listens to it any more.
     Left(AgentId),
     /// What came of something that was to be done, for the person at the keys.
     Said(String),
+    /// What the agent was to be told was not said, and why not.
+    Unsaid(Whom, String, String),
 }
 
 /// The Codex of every server that runs an agent of these.
@@ -56,7 +59,7 @@ enum Told {
     Heard(Heard),
     Entered(ThreadId, Option<Turn>),
     Refused(ThreadId),
-    Said(String),
+    News(News),
 }
 
 impl Guests {
@@ -69,12 +72,14 @@ impl Guests {
     /// Goes to the agents that run, and leaves those that do not any more. What cannot be done now is tried again at the
     /// next look.
     pub(super) fn attend(&mut self, rows: &[Row]) -> Vec<News> {
-        while self.tasks.try_join_next().is_some() {}
+        let mut news = Vec::new();
+        while let Some(done) = self.tasks.try_join_next() {
+            news.extend(done.err().filter(JoinError::is_panic).map(fault));
+        }
         let running = rows.iter().filter(|row| row.runs);
         let running = running.filter_map(|row| Some((row.thread.as_ref()?, row.socket.as_deref()?, &row.agent)));
         let wanted: HashMap<&ThreadId, (&Path, &AgentId)> =
             running.map(|(thread, socket, agent)| (thread, (socket, agent))).collect();
-        let mut news = Vec::new();
         let over = |thread: &ThreadId, place: &Place| wanted.get(thread).is_none_or(|(at, _)| *at != place.socket);
         for (thread, place) in self.threads.extract_if(|thread, place| over(thread, place)).collect::<Vec<_>>() {
             news.push(News::Left(place.agent));
@@ -157,9 +162,10 @@ impl Guests {
             }
             Told::Heard(Heard::Asked { thread, request, ask, asked_in, .. }) => {
                 let agent = self.agent(&thread).filter(|_| ask.is_question());
-                agent.map(|agent| News::Asked(agent, request, ask, asked_in.turn_id))
+                let asked = Asked { request, ask, item: asked_in.item_id };
+                agent.map(|agent| News::Asked(agent, asked, asked_in.turn_id))
             }
-            Told::Said(text) => Some(News::Said(text)),
+            Told::News(news) => Some(news),
         };
         news.into_iter().collect()
     }
@@ -173,12 +179,12 @@ impl Guests {
         guest.zip(row.thread.clone()).ok_or_else(|| format!("{}'s Codex cannot be spoken to now", row.name))
     }
 
-    /// Does what may take its time with files; what comes of it is news.
-    pub(super) fn aside(&mut self, work: impl FnOnce() -> Result<String, String> + Send + 'static) {
+    /// Does what may take its time with files; what comes of it is news, also if it is a fault of ours.
+    pub(super) fn aside(&mut self, work: impl FnOnce() -> News + Send + 'static) {
         let (work, tell) = (tokio::task::spawn_blocking(work), self.tell.clone());
         self.tasks.spawn(async move {
-            let said = work.await.unwrap_or_else(|error| Err(error.to_string()));
-            tell.send(Told::Said(said.unwrap_or_else(|why| why))).await.ok();
+            let news = work.await.unwrap_or_else(fault);
+            tell.send(Told::News(news)).await.ok();
         });
     }
 
@@ -191,13 +197,17 @@ impl Guests {
                 Ok(()) => format!("{name} was interrupted"),
                 Err(error) => format!("{name} was not interrupted: {error}"),
             };
-            tell.send(Told::Said(said)).await.ok();
+            tell.send(Told::News(News::Said(said))).await.ok();
         });
         Ok(())
     }
 
     /// Decides on something that Codex asks; the error says why it is not decided.
-    pub(super) fn decide(&self, row: &Row, request: &RequestId, ask: &Ask, decision: Decision) -> Result<(), String> {
-        self.guest(row)?.0.decide(request, ask, &Verdict::from(decision))
+    pub(super) fn decide(&self, row: &Row, asked: &Asked, decision: Decision) -> Result<(), String> {
+        self.guest(row)?.0.decide(&asked.request, &asked.ask, &Verdict::from(decision))
     }
+}
+
+fn fault(error: JoinError) -> News {
+    News::Said(format!("a fault of this program: {error}"))
 }

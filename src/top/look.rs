@@ -62,6 +62,8 @@ pub(super) struct Seen {
     pub(super) rows: Vec<Row>,
     /// How many agents were closed, and are not among them.
     pub(super) closed: usize,
+    /// How many records cannot be read.
+    pub(super) unreadable: usize,
     pub(super) noted: Vec<(Team, Told)>,
 }
 
@@ -79,14 +81,17 @@ impl Look {
 
     /// One look. It blocks, and errors are nothing to be seen: what cannot be read may be read the next time.
     pub(super) fn look(&mut self) -> Seen {
-        let (mut rows, mut closed, mut noted) = (Vec::new(), 0, Vec::new());
+        let (mut rows, mut closed, mut unreadable, mut noted) = (Vec::new(), 0, 0, Vec::new());
         for team in self.place.teams() {
             let dir = self.place.home.team(&team);
             let audit = self.audits.entry(dir.audit()).or_insert_with(|| Reader::of_the_end(dir.audit(), BEFORE));
             let lines = audit.read().unwrap_or_default();
             noted.extend(lines.iter().filter_map(|line| Some((team.clone(), Told::parse(line)?))));
             let post = self.place.post(&team);
-            for record in Record::all(&dir).unwrap_or_default() {
+            let (records, broken) =
+                Record::look(&dir).unwrap_or_else(|error| (vec![], vec![(dir.agents_dir(), error.to_string())]));
+            unreadable += broken.len();
+            for record in records {
                 let runs = Lock::is_held(&dir.agent_lock(&record.agent_id));
                 if record.closed && !runs {
                     closed += 1;
@@ -96,7 +101,7 @@ impl Look {
             }
         }
         rows.sort_by(|a, b| (&a.team, &a.name, &a.agent).cmp(&(&b.team, &b.name, &b.agent)));
-        Seen { rows, closed, noted }
+        Seen { rows, closed, unreadable, noted }
     }
 
     fn row(&self, team: &Team, post: &ClaudePost, record: Record, runs: bool) -> Row {
@@ -108,6 +113,8 @@ impl Look {
             waiting: depth.waiting,
             oldest: depth.oldest,
             runs,
+            begun: record.created_at,
+            opened: record.open_since(),
             team: team.clone(),
             agent: record.agent_id,
             name: record.identity,
@@ -144,7 +151,9 @@ mod tests {
         let one = place(Teams::One(ana.team.clone()));
         let text = Text { text: "x".into(), ..Text::default() };
         one.queue(&ana.team, &ana.agent_id).enqueue(&text).unwrap();
+        std::fs::write(home.team(&ana.team).agents_dir().join("broken.json"), "{").unwrap();
         let seen = Look::new(one).look();
+        assert_eq!(seen.unreadable, 1);
         let [row] = seen.rows.as_slice() else { panic!("one row: {seen:?}") };
         assert_eq!((row.name.as_str(), row.runs, row.waiting, row.unread, seen.closed), ("ana", true, 1, 0, 1));
         let seen = Look::new(place(Teams::All)).look();

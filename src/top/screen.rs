@@ -1,5 +1,7 @@
 //! The loop: news and keys in, effects out, a picture after each.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{Event, KeyEventKind};
@@ -11,13 +13,12 @@ use tokio::time::MissedTickBehavior;
 
 use super::live::{Guests, News};
 use super::look::{Look, Place, Teams};
-use super::model::{Model, Row};
+use super::model::{Drawn, Model, Row, Whom};
 use super::update::{Effect, Input};
 use super::view::{self, Colours};
 use crate::ids::{Address, AgentId, MemberName, MessageId, Team};
 use crate::mail::{self, Draft, Post, frame};
 use crate::queue::{Text, Urgency};
-use crate::session::Decision;
 use crate::steps;
 
 /// How often the files are looked at.
@@ -28,6 +29,10 @@ const LOOK: Duration = Duration::from_secs(1);
 pub enum Left {
     /// For good.
     Quit,
+    /// For good: somebody has interrupted the program.
+    Interrupted,
+    /// For the shell, until that continues the program.
+    Stopped,
     /// For the Codex UI on an agent, until that is left.
     Attach(Team, AgentId),
 }
@@ -62,52 +67,76 @@ impl Screen {
             Teams::One(team) => (format!("team {team}"), false),
             Teams::All => ("all teams".to_owned(), true),
         };
-        let model = Model::new(teams, is_of_all, Timestamp::now());
+        let model = Model::new(teams, is_of_all, place.limits.bytes, Timestamp::now());
         let colours = if has_colours { Colours::Some } else { Colours::None };
         Screen { look: Some(Look::new(place.clone())), place, model, colours }
     }
 
-    /// Draws and listens until somebody leaves.
+    /// Has something to say to the person at the keys.
+    pub fn say(&mut self, text: &str) {
+        self.model.say(text);
+    }
+
+    /// Draws and listens until somebody leaves, or is `wanted` elsewhere.
     pub async fn run<B: Backend>(
         &mut self,
         terminal: &mut Terminal<B>,
         events: impl Stream<Item = std::io::Result<Event>>,
+        wanted: impl Future<Output = Left>,
     ) -> Result<Left, TopError> {
-        tokio::pin!(events);
+        tokio::pin!(events, wanted);
         let mut guests = Guests::new();
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looking = None;
         loop {
-            let inputs = tokio::select! {
+            // Keys first: whoever pressed one saw the picture as it is, not what the news make of it.
+            let mut inputs: Vec<Input> = tokio::select! {
+                biased;
                 event = events.next() => match event {
                     // A terminal that is gone is quit.
-                    None => return Ok(Left::Quit),
+                    None => return self.leave(looking, Left::Quit).await,
                     Some(event) => input(event.map_err(TopError::Keys)?).into_iter().collect(),
                 },
-                news = guests.next() => news.into_iter().map(Input::News).collect(),
-                _ = looks.tick() => {
-                    looking = looking.or_else(|| self.look.take().map(start));
-                    Vec::new()
-                }
+                left = &mut wanted => return self.leave(looking, left).await,
                 seen = finished(&mut looking) => {
                     let (look, seen) = seen.map_err(|error| TopError::Look(error.to_string()))?;
                     (self.look, looking) = (Some(look), None);
                     let left = guests.attend(&seen.rows).into_iter().map(Input::News);
                     left.chain([Input::Seen(seen)]).collect()
                 }
+                _ = looks.tick() => {
+                    looking = looking.or_else(|| self.look.take().map(start));
+                    Vec::new()
+                }
+                news = guests.next() => news.into_iter().map(Input::News).collect(),
             };
+            // So did who pressed one before the next picture. The stream keeps the first waker that it is polled with, so it is
+            // to be this task's.
+            let pressed = poll_fn(|context| {
+                let next = || match events.as_mut().poll_next(context) {
+                    Poll::Ready(event) => event,
+                    Poll::Pending => None,
+                };
+                Poll::Ready(std::iter::from_fn(next).collect::<Vec<_>>())
+            });
+            for event in pressed.await {
+                inputs.extend(input(event.map_err(TopError::Keys)?));
+            }
             self.model.update(Input::Time(Timestamp::now()));
             for input in inputs {
                 match self.model.update(input) {
                     None => {}
                     Some(Effect::Quit) => return self.leave(looking, Left::Quit).await,
+                    Some(Effect::Stop) => return self.leave(looking, Left::Stopped).await,
                     Some(Effect::Attach(row)) => return self.leave(looking, Left::Attach(row.team, row.agent)).await,
                     Some(effect) => self.act(&mut guests, effect),
                 }
             }
-            let drawn = terminal.draw(|frame| view::draw(frame, &self.model, self.colours));
+            let mut seen = Drawn::default();
+            let drawn = terminal.draw(|frame| seen = view::draw(frame, &self.model, self.colours));
             drawn.map_err(|error| TopError::Drawing(error.to_string()))?;
+            self.model.was_drawn(seen);
             steps::at(steps::DRAWN);
         }
     }
@@ -119,6 +148,7 @@ impl Screen {
             self.look = Some(look);
             self.model.update(Input::Seen(seen));
         }
+        self.model.was_drawn(Drawn::default());
         let all: Vec<AgentId> = self.model.rows.iter().map(|row| row.agent.clone()).collect();
         for agent in all {
             self.model.update(Input::News(News::Left(agent)));
@@ -129,39 +159,45 @@ impl Screen {
     fn act(&mut self, guests: &mut Guests, effect: Effect) {
         let place = self.place.clone();
         let done = match effect {
-            Effect::Quit | Effect::Attach(_) => return,
-            Effect::Steer(row, text) => return guests.aside(move || say_to(&place, &row, text)),
+            Effect::Quit | Effect::Stop | Effect::Attach(_) => return,
+            Effect::Steer(row, whom, text) => return guests.aside(move || say_to(&place, &row, whom, text)),
             Effect::Close(row) => return guests.aside(move || ask_to_end(&place, &row)),
             Effect::Interrupt(row, turn) => guests.interrupt(&row, turn).map(|()| format!("interrupting {}", row.name)),
-            Effect::Decide(row, request, ask, decision) => {
-                let word = if decision == Decision::Accept { "approved" } else { "declined" };
-                let decided = guests.decide(&row, &request, &ask, decision);
-                decided.map(|()| format!("{word}: {} asked {}", row.name, ask.summary()))
-            }
+            Effect::Decide(row, asked, decision) => guests.decide(&row, &asked, decision).map(|()| {
+                let word = if decision.is_yes() { "approved" } else { "declined" };
+                let said = format!("{word}: {} asked {}", row.name, asked.ask.summary());
+                self.model.decided(&(row.agent, asked.request));
+                said
+            }),
         };
         self.model.say(done.unwrap_or_else(|why| why));
     }
 }
 
-fn say_to(place: &Place, row: &Row, text: String) -> Result<String, String> {
-    let text = Text { text, kind: Some("top".to_owned()), urgency: Urgency::Urgent, ..Text::default() };
-    let queue = place.queue(&row.team, &row.agent);
-    queue.enqueue(&text).map_err(|error| format!("{} is not told: {error}", row.name))?;
+fn say_to(place: &Place, row: &Row, whom: Whom, said: String) -> News {
+    steps::at(steps::SAID);
+    let text = Text { text: said, kind: Some("top".to_owned()), urgency: Urgency::Urgent, ..Text::default() };
+    if let Err(error) = place.queue(&row.team, &row.agent).enqueue(&text) {
+        let why = format!("{} is not told: {error}", whom.name);
+        return News::Unsaid(whom, text.text, why);
+    }
     let when = if row.runs { "it joins the turn, or begins one" } else { "it waits until the agent runs" };
-    Ok(format!("in the queue of {}: {when}", row.name))
+    News::Said(format!("in the queue of {}: {when}", whom.name))
 }
 
 /// By a mail in the lead's name, which its server obeys: only that can close an agent.
-fn ask_to_end(place: &Place, row: &Row) -> Result<String, String> {
+fn ask_to_end(place: &Place, row: &Row) -> News {
     let lead = &place.lead;
     let now = Timestamp::now();
     let text = frame::shutdown_request(MessageId::next().as_str(), lead.as_str(), "closed in top", now);
     let from = Address { name: MemberName::from(lead), team: None };
     let draft = Draft { from, text, summary: None, color: None, urgency: mail::Urgency::Normal };
     let sent = place.post(&row.team).send(&MemberName::from(&row.name), &[draft]);
-    sent.map_err(|error| format!("{} cannot be asked to end (agent_close can): {error}", row.name))?;
     let when = if row.runs { "after its turn" } else { "when a server of its team starts" };
-    Ok(format!("{} was asked to end: it does so {when}", row.name))
+    News::Said(match sent {
+        Ok(_) => format!("{} was asked to end: it does so {when}", row.name),
+        Err(error) => format!("{} cannot be asked to end (agent_close can): {error}", row.name),
+    })
 }
 
 type Looking = tokio::task::JoinHandle<(Look, super::look::Seen)>;

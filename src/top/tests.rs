@@ -7,14 +7,19 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 use serde_json::{Value, json};
 
+use super::asking::Asked;
 use super::live::News;
 use super::look::Seen;
-use super::model::{Model, Row};
+use super::model::{Drawn, Model, Row, Whom};
 use super::update::{Effect, Input};
 use super::view::{Colours, draw};
 use crate::ids::{AgentId, AgentName, Team, ThreadId, TurnId};
 use crate::journal::Told;
-use crate::session::{Ask, Decision, RequestId, ThreadEvent};
+use crate::session::{Ask, RequestId, ThreadEvent};
+
+mod deciding;
+mod naming;
+mod typing;
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap() + SignedDuration::from_secs(secs)
@@ -34,6 +39,8 @@ fn row(n: usize, name: &str, runs: bool) -> Row {
         socket: Some("/run/s".into()),
         model: Some("gpt-5.5".to_owned()),
         tokens: Some(4321),
+        begun: at(-9000),
+        opened: at(-9000),
         last_active: at(-7200),
         waiting: 0,
         oldest: None,
@@ -60,17 +67,23 @@ fn turn() -> TurnId {
 }
 
 fn asks(n: usize) -> Input {
-    let ask = Ask::Command { command: "touch made".into(), cwd: None, reason: Some("it is needed".into()) };
-    Input::News(News::Asked(id(n), RequestId::Number(0), ask, Some(turn())))
+    asks_to_run(n, 0, "touch made")
+}
+
+fn asks_to_run(n: usize, request: i64, command: &str) -> Input {
+    let ask = Ask::Command { command: command.into(), cwd: None, reason: Some("it is needed".into()) };
+    let asked = Asked { request: RequestId::Number(request), ask, item: None };
+    Input::News(News::Asked(id(n), asked, Some(turn())))
 }
 
 /// Three agents: ana works, ben asks, cat is away and has mail and texts waiting.
 fn team() -> Model {
-    let mut model = Model::new("team red".into(), false, at(0));
+    let mut model = Model::new("team red".into(), false, 1000, at(0));
     let cat = Row { waiting: 3, oldest: Some(at(-720)), unread: 2, ..row(3, "cat", false) };
     let seen = Seen {
         rows: vec![row(1, "ana", true), row(2, "ben", true), cat],
         closed: 1,
+        unreadable: 0,
         noted: vec![
             noted(66, "ana", "codex"),
             noted(68, "ana", "codex"),
@@ -101,12 +114,28 @@ fn team() -> Model {
     model
 }
 
-fn picture(model: &Model, (width, height): (u16, u16)) -> String {
+fn seen(rows: Vec<Row>) -> Input {
+    Input::Seen(Seen { rows, closed: 0, unreadable: 0, noted: vec![] })
+}
+
+fn drawn(model: &Model, (width, height): (u16, u16)) -> (String, Drawn) {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(frame, model, Colours::Some)).unwrap();
+    let mut drawn = Drawn::default();
+    terminal.draw(|frame| drawn = draw(frame, model, Colours::Some)).unwrap();
     let buffer = terminal.backend().buffer();
     let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned() + "\n";
-    (0..height).map(line).collect()
+    ((0..height).map(line).collect(), drawn)
+}
+
+fn picture(model: &Model, size: (u16, u16)) -> String {
+    drawn(model, size).0
+}
+
+/// The picture as somebody sees it before he presses a key.
+fn shows(model: &mut Model, size: (u16, u16)) -> String {
+    let (picture, drawn) = drawn(model, size);
+    model.was_drawn(drawn);
+    picture
 }
 
 fn key(code: KeyCode) -> Input {
@@ -178,14 +207,6 @@ a attach  s say  i interrupt  c close  y/n decide  / filter  ? help  q quit
 ";
 
 #[test]
-fn who_asks_shows_what_and_which_keys_answer() {
-    let mut model = team();
-    model.update(key(KeyCode::Down));
-    let seen = picture(&model, (80, 24));
-    assert!(seen.contains("? asks to run `touch made` (it is needed); y approves, n declines"), "{seen}");
-}
-
-#[test]
 fn of_who_is_away_the_audit_is_shown() {
     let mut model = team();
     model.update(key(KeyCode::Down));
@@ -198,12 +219,18 @@ fn of_who_is_away_the_audit_is_shown() {
 fn help_a_question_and_an_empty_team_have_pictures_too() {
     let mut model = team();
     types(&mut model, "?");
-    let seen = picture(&model, (80, 26));
-    assert!(seen.contains("y, n       approve or decline what it asks, the oldest first"), "{seen}");
-    assert!(seen.contains("any key goes back"), "{seen}");
+    let help = picture(&model, (80, 24));
+    for words in ["y, n        approve or decline what it asks, oldest first", "how its id ends", "any key goes back"] {
+        assert!(help.contains(words), "{help}");
+    }
+    for _ in 0..3 {
+        shows(&mut model, (60, 12));
+        model.update(key(KeyCode::PageDown));
+    }
+    assert!(shows(&mut model, (60, 12)).contains("how its id ends"), "{}", picture(&model, (60, 12)));
     types(&mut model, "xc");
     assert!(picture(&model, (80, 24)).contains("close ana after its turn? y/N"));
-    let empty = Model::new("all teams".into(), true, at(0));
+    let empty = Model::new("all teams".into(), true, 1000, at(0));
     assert!(picture(&empty, (80, 24)).contains("No agents yet."));
     assert!(picture(&empty, (40, 24)).starts_with("at least 60 x 12 characters are needed"));
 }
@@ -214,7 +241,11 @@ fn without_colours_there_are_none() {
     model.update(key(KeyCode::Down));
     for (colours, has_some) in [(Colours::Some, true), (Colours::None, false)] {
         let mut terminal = Terminal::new(TestBackend::new(100, 30)).unwrap();
-        terminal.draw(|frame| draw(frame, &model, colours)).unwrap();
+        terminal
+            .draw(|frame| {
+                draw(frame, &model, colours);
+            })
+            .unwrap();
         let is_coloured = |cell: &ratatui::buffer::Cell| (cell.fg, cell.bg) != (Color::Reset, Color::Reset);
         assert_eq!(terminal.backend().buffer().content().iter().any(is_coloured), has_some);
     }
@@ -240,20 +271,25 @@ fn the_keys_do_what_they_say_for_the_chosen_agent() {
     assert_eq!(model.update(key(KeyCode::Char('a'))), Some(Effect::Attach(row(1, "ana", true))));
     types(&mut model, "slook here");
     model.update(Input::Paste(", please\n".into()));
-    let said = Some(Effect::Steer(row(1, "ana", true), "look here, please".into()));
+    let ana = Whom { agent: id(1), name: "ana".into() };
+    let said = Some(Effect::Steer(row(1, "ana", true), ana, "look here, please".into()));
     assert_eq!(model.update(key(KeyCode::Enter)), said);
     types(&mut model, "i");
     assert_eq!(model.update(key(KeyCode::Char('y'))), Some(Effect::Interrupt(row(1, "ana", true), turn())));
     types(&mut model, "c");
     assert_eq!(model.update(key(KeyCode::Char('y'))), Some(Effect::Close(row(1, "ana", true))));
-    model.update(key(KeyCode::Down));
-    for (c, expected) in [('y', Decision::Accept), ('n', Decision::Decline)] {
-        let Some(Effect::Decide(of, request, _, decision)) = model.update(key(KeyCode::Char(c))) else { panic!("{c}") };
-        assert_eq!((of.name.as_str(), request, decision), ("ben", RequestId::Number(0), expected));
-    }
     assert_eq!(model.update(key(KeyCode::Char('q'))), Some(Effect::Quit));
-    let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-    assert_eq!(model.update(Input::Key(ctrl_c)), Some(Effect::Quit));
+    let ctrl = |c| Input::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL));
+    for before in ["", "?", "c"] {
+        let mut model = team();
+        types(&mut model, before);
+        assert_eq!(model.update(ctrl('c')), Some(Effect::Quit), "after {before:?}");
+    }
+    for before in ["", "?", "c", "s", "/"] {
+        let mut model = team();
+        types(&mut model, before);
+        assert_eq!(model.update(ctrl('z')), Some(Effect::Stop), "after {before:?}");
+    }
 }
 
 #[test]
@@ -270,7 +306,7 @@ fn a_key_that_cannot_do_it_says_why() {
     types(&mut model, "/nobody");
     model.update(key(KeyCode::Enter));
     types(&mut model, "a");
-    assert_eq!(model.notice(), Some("there is nobody to do that to"));
+    assert_eq!(model.notice(), Some("No agent is like that."));
     model.update(Input::Time(at(200)));
     assert_eq!(model.notice(), None, "it goes after some seconds");
 }
@@ -302,8 +338,8 @@ fn an_ask_goes_when_somebody_has_decided_or_its_turn_is_over() {
 
 #[test]
 fn who_asks_is_in_a_turn_before_that_was_heard_of() {
-    let mut model = Model::new("team red".into(), false, at(0));
-    model.update(Input::Seen(Seen { rows: vec![row(1, "ana", true)], closed: 0, noted: vec![] }));
+    let mut model = Model::new("team red".into(), false, 1000, at(0));
+    model.update(seen(vec![row(1, "ana", true)]));
     model.update(asks(1));
     model.update(heard(1, ThreadEvent::Resolved(RequestId::Number(0))));
     assert_eq!(model.state(&row(1, "ana", true)).word(), "works");

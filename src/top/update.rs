@@ -3,12 +3,14 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
 
+use super::asking::{Asked, NoYes};
 use super::line::{Line, Typed};
 use super::live::News;
 use super::look::Seen;
-use super::model::{Deed, Live, Mode, Model, Row};
-use crate::ids::{AgentId, TurnId};
-use crate::session::{Ask, Decision, RequestId, ThreadEvent, TokenUsage, Turn, TurnStatus, activity, telling};
+use super::model::{DOES_MAX, Deed, Live, Mode, Model, Row, Whom};
+use crate::ids::TurnId;
+use crate::plain;
+use crate::session::{Decision, Item, ThreadEvent, TokenUsage, Turn, TurnStatus, activity, telling};
 
 /// What comes to the screen.
 #[derive(Debug)]
@@ -24,11 +26,12 @@ pub(super) enum Input {
 #[derive(Debug, PartialEq)]
 pub(super) enum Effect {
     Quit,
+    Stop,
     Attach(Row),
-    Steer(Row, String),
+    Steer(Row, Whom, String),
     Interrupt(Row, TurnId),
     Close(Row),
-    Decide(Row, RequestId, Ask, Decision),
+    Decide(Row, Asked, Decision),
 }
 
 impl Model {
@@ -38,30 +41,35 @@ impl Model {
             Input::Time(now) => self.now = now,
             Input::Seen(seen) => self.seen(seen),
             Input::News(news) => self.news(news),
-            Input::Paste(text) => match &mut self.mode {
-                Mode::Filter => self.filter.paste(&text),
-                Mode::Steer(_, line) => line.paste(&text),
-                Mode::Commands | Mode::Confirm(_) | Mode::Help => {}
-            },
+            Input::Paste(text) => self.paste(&text),
             Input::Key(key) => return self.key(key),
+        }
+        if self.drawn.ask.as_ref().is_some_and(|ask| !self.is_open(ask)) {
+            self.drawn.ask = None;
+            self.is_overtaken = true;
+            self.say("what was asked here is decided elsewhere, or over");
         }
         self.choose();
         None
     }
 
-    /// Somebody who is shown is chosen, if anybody is shown.
+    /// The first is chosen until somebody was: who is chosen once is changed by keys alone.
     fn choose(&mut self) {
-        if self.chosen().is_none() {
-            let first = self.shown().next().map(|row| row.agent.clone());
-            self.chosen = first;
+        if self.chosen.is_none() {
+            self.choose_the_first();
         }
     }
 
-    fn seen(&mut self, Seen { rows, closed, noted }: Seen) {
+    fn choose_the_first(&mut self) {
+        let first = self.shown().next().map(|row| self.whom(row));
+        self.chosen = first.or(self.chosen.take());
+    }
+
+    fn seen(&mut self, Seen { rows, closed, unreadable, noted }: Seen) {
+        (self.rows, self.closed, self.unreadable) = (rows, closed, unreadable);
         for (team, noted) in noted {
             self.count(&team, &noted);
         }
-        (self.rows, self.closed) = (rows, closed);
         let rows = &self.rows;
         self.live.retain(|agent, _| rows.iter().any(|row| row.agent == *agent));
     }
@@ -70,100 +78,190 @@ impl Model {
         let now = self.now;
         match news {
             News::Said(text) => self.say(text),
+            News::Unsaid(whom, text, why) => {
+                self.say(why);
+                // It can be said again, or somewhere else.
+                if matches!(self.mode, Mode::Commands) {
+                    self.mode = Mode::Steer(whom, Line::with(text, self.text_max));
+                }
+            }
             News::Left(agent) => drop(self.live.remove(&agent)),
             News::Entered(agent, last) => self.live.entry(agent).or_default().entered(last, now),
-            News::Asked(agent, request, ask, turn) => {
+            News::Asked(agent, asked, turn) => {
                 let live = self.live.entry(agent).or_default();
                 // Who asks is in a turn, whether that was heard of or not.
                 live.turn = live.turn.take().or_else(|| Some((turn?, now)));
-                if live.asks.iter().all(|(known, _)| *known != request) {
-                    live.asks.push((request, ask));
-                }
+                live.asked(asked);
             }
             News::Heard(agent, event) => self.live.entry(agent).or_default().happened(*event, now),
         }
     }
 
+    fn paste(&mut self, text: &str) {
+        let line = match &mut self.mode {
+            Mode::Filter => &mut self.filter,
+            Mode::Steer(_, line) => line,
+            Mode::Commands | Mode::Confirm(_) | Mode::Help => return,
+        };
+        if line.paste(text) == Typed::Full {
+            let (more, most) = (text.len(), line.most());
+            self.say(format!("not taken: with these {more} bytes it would be longer than {most}"));
+        }
+    }
+
     fn key(&mut self, key: KeyEvent) -> Option<Effect> {
+        let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('z') if ctrl => return Some(Effect::Stop),
+            KeyCode::Char('c') if ctrl && !matches!(self.mode, Mode::Filter | Mode::Steer(..)) => {
+                return Some(Effect::Quit);
+            }
+            KeyCode::PageDown => self.scroll = self.scroll.saturating_add_signed(self.page_down()),
+            KeyCode::PageUp => self.scroll = self.scroll.saturating_add_signed(-self.page_down()),
+            _ => return self.in_mode(key),
+        }
+        None
+    }
+
+    /// What is asked, and help, is read from its beginning; what was said is looked at from its end.
+    fn page_down(&self) -> isize {
+        let page = isize::try_from(self.drawn.page).unwrap_or(0);
+        let is_from_the_beginning = self.drawn.ask.is_some() || matches!(self.mode, Mode::Help);
+        if is_from_the_beginning { page } else { -page }
+    }
+
+    fn in_mode(&mut self, key: KeyEvent) -> Option<Effect> {
         match std::mem::replace(&mut self.mode, Mode::Commands) {
             Mode::Commands => return self.command(key),
-            Mode::Help => {}
-            Mode::Filter => match self.filter.key(key) {
-                Typed::On => self.mode = Mode::Filter,
-                Typed::Done => {}
-                Typed::Left => self.filter.clear(),
-            },
-            Mode::Steer(agent, mut line) => match line.key(key) {
-                Typed::On => self.mode = Mode::Steer(agent, line),
-                Typed::Done if line.text().trim().is_empty() => self.say("nothing was said"),
-                Typed::Done => return Some(Effect::Steer(self.row(&agent)?.clone(), line.text().to_owned())),
-                Typed::Left => self.say("nothing was said"),
-            },
-            Mode::Confirm(deed) => match (key.code, deed) {
-                (KeyCode::Char('y' | 'Y'), Deed::Interrupt(agent, turn)) => {
-                    return Some(Effect::Interrupt(self.row(&agent)?.clone(), turn));
+            Mode::Help => self.scroll = 0,
+            Mode::Filter => {
+                match self.filter.key(key) {
+                    Typed::On | Typed::Full => self.mode = Mode::Filter,
+                    Typed::Done => {}
+                    Typed::Left => self.filter.clear(),
                 }
-                (KeyCode::Char('y' | 'Y'), Deed::Close(agent)) => {
-                    return Some(Effect::Close(self.row(&agent)?.clone()));
+                if self.chosen().is_none() {
+                    self.choose_the_first();
                 }
-                _ => self.say("left as it is"),
-            },
+            }
+            Mode::Steer(whom, line) => return self.steering(key, whom, line),
+            Mode::Confirm(deed) => {
+                let is_yes = matches!(key.code, KeyCode::Char('y' | 'Y'));
+                let (Deed::Interrupt(whom, _) | Deed::Close(whom)) = &deed;
+                match (is_yes, self.row(&whom.agent).cloned(), deed) {
+                    (false, _, _) => self.say("left as it is"),
+                    (true, None, Deed::Interrupt(whom, _) | Deed::Close(whom)) => {
+                        self.say(format!("{} is gone; nothing was done", whom.name));
+                    }
+                    (true, Some(row), Deed::Interrupt(_, turn)) => return Some(Effect::Interrupt(row, turn)),
+                    (true, Some(row), Deed::Close(_)) => return Some(Effect::Close(row)),
+                }
+            }
         }
-        self.choose();
+        None
+    }
+
+    fn steering(&mut self, key: KeyEvent, whom: Whom, mut line: Line) -> Option<Effect> {
+        match line.key(key) {
+            Typed::On => {}
+            Typed::Full => self.say(format!("not taken: it would be longer than {} bytes", line.most())),
+            Typed::Done if line.text().trim().is_empty() => {
+                self.say("nothing was said");
+                return None;
+            }
+            Typed::Done => match self.row(&whom.agent).cloned() {
+                Some(row) => return Some(Effect::Steer(row, whom, line.text().to_owned())),
+                None => self.say(format!("{} is gone; the text stays here until Esc", whom.name)),
+            },
+            Typed::Left => {
+                self.say("nothing was said");
+                return None;
+            }
+        }
+        self.mode = Mode::Steer(whom, line);
         None
     }
 
     fn command(&mut self, key: KeyEvent) -> Option<Effect> {
         self.notice = None;
+        let is_overtaken = std::mem::take(&mut self.is_overtaken);
         let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
-            KeyCode::Char('c') if ctrl => return Some(Effect::Quit),
             KeyCode::Char('q') => return Some(Effect::Quit),
-            KeyCode::Char('?') => self.mode = Mode::Help,
+            KeyCode::Char('?') => (self.mode, self.scroll) = (Mode::Help, 0),
             KeyCode::Char('/') => self.mode = Mode::Filter,
             KeyCode::Esc => self.filter.clear(),
             KeyCode::Up | KeyCode::Char('k') => self.step(-1),
             KeyCode::Down | KeyCode::Char('j') => self.step(1),
+            KeyCode::Char('y' | 'n') if is_overtaken => {
+                self.say(
+                    "what was asked here before is decided elsewhere, or over; look again, and press it once more",
+                );
+            }
             KeyCode::Char(c @ ('a' | 's' | 'i' | 'c' | 'y' | 'n')) if !ctrl => return self.about_the_chosen(c),
             _ => {}
         }
-        self.choose();
         None
     }
 
     fn step(&mut self, by: isize) {
-        let shown: Vec<AgentId> = self.shown().map(|row| row.agent.clone()).collect();
-        let at = shown.iter().position(|agent| Some(agent) == self.chosen.as_ref()).unwrap_or(0);
-        let to = at.saturating_add_signed(by).min(shown.len().saturating_sub(1));
-        self.chosen = shown.get(to).cloned();
+        let shown: Vec<&Row> = self.shown().collect();
+        let at = shown.iter().position(|row| self.chosen.as_ref().is_some_and(|whom| whom.agent == row.agent));
+        let to = at.map_or(0, |at| at.saturating_add_signed(by).min(shown.len().saturating_sub(1)));
+        if let Some(whom) = shown.get(to).map(|row| self.whom(row)) {
+            (self.chosen, self.scroll) = (Some(whom), 0);
+        }
     }
 
     fn about_the_chosen(&mut self, key: char) -> Option<Effect> {
         let Some(row) = self.chosen().cloned() else {
-            self.say("there is nobody to do that to");
+            self.say(self.nobody());
             return None;
         };
-        let live = self.live(&row);
-        let turn = live.and_then(|live| live.turn.as_ref()).map(|(turn, _)| turn.clone());
-        let ask = live.and_then(|live| live.asks.first()).cloned();
-        let name = row.name.clone();
-        match (key, turn, ask) {
-            ('a', _, _) => return Some(Effect::Attach(row)),
-            ('s', _, _) => self.mode = Mode::Steer(row.agent, Line::default()),
-            ('c', _, _) => self.mode = Mode::Confirm(Deed::Close(row.agent)),
-            ('i', Some(turn), _) => self.mode = Mode::Confirm(Deed::Interrupt(row.agent, turn)),
-            ('i', None, _) => self.say(format!("{name} has no turn that could be interrupted")),
-            ('y', _, Some((request, ask))) => return Some(Effect::Decide(row, request, ask, Decision::Accept)),
-            ('n', _, Some((request, ask))) => return Some(Effect::Decide(row, request, ask, Decision::Decline)),
-            _ => self.say(format!("{name} asks nothing")),
+        let turn = self.live(&row).and_then(|live| live.turn.as_ref()).map(|(turn, _)| turn.clone());
+        let whom = self.whom(&row);
+        match (key, turn) {
+            ('a', _) => return Some(Effect::Attach(row)),
+            ('s', _) => self.mode = Mode::Steer(whom, Line::of_at_most(self.text_max)),
+            ('c', _) => self.mode = Mode::Confirm(Deed::Close(whom)),
+            ('i', Some(turn)) => self.mode = Mode::Confirm(Deed::Interrupt(whom, turn)),
+            ('i', None) => self.say(format!("{} has no turn that could be interrupted", whom.name)),
+            ('y', _) => return self.decide(row, &whom, Decision::Accept),
+            _ => return self.decide(row, &whom, Decision::Decline),
         }
         None
+    }
+
+    /// A key decides on what was on the screen when it was pressed, and says yes only to what could be read to its end.
+    fn decide(&mut self, row: Row, whom: &Whom, decision: Decision) -> Option<Effect> {
+        let Some(asked) = self.live(&row).and_then(|live| live.asks.first()).cloned() else {
+            self.say(format!("{} asks nothing", whom.name));
+            return None;
+        };
+        let facing = Some((row.agent.clone(), asked.request.clone()));
+        if self.drawn.ask != facing {
+            self.say("that was not on the screen yet; look at it, and press it again");
+            return None;
+        }
+        if decision.is_yes() {
+            match asked.can_be_approved() {
+                Err(NoYes::Answer) => self.say("y is no answer to that: a opens the Codex UI, which can give one"),
+                Err(NoYes::Unseen) => {
+                    self.say("nobody can approve here what is not seen; its client sees it (agent_approve)")
+                }
+                Ok(()) if self.read != facing => self.say("read it to its end first: PgDn"),
+                Ok(()) => return Some(Effect::Decide(row, asked, decision)),
+            }
+            return None;
+        }
+        Some(Effect::Decide(row, asked, decision))
     }
 }
 
 impl Live {
     fn entered(&mut self, last: Option<Turn>, now: Timestamp) {
         let Some(turn) = last else { return };
+        turn.items.iter().for_each(|item| self.begun(item));
         let lines: Vec<String> = turn.items.iter().flat_map(telling::lines).collect();
         self.add(lines);
         self.add(telling::ending(&turn).into_iter().collect());
@@ -172,7 +270,7 @@ impl Live {
         let is_news = self.turn.is_none() && self.idle_since.is_none();
         if turn.status == TurnStatus::InProgress && (is_known || is_news) {
             let since = turn.started_at.and_then(|secs| Timestamp::from_second(secs).ok()).unwrap_or(now);
-            self.does = turn.items.last().and_then(activity);
+            self.does = turn.items.last().and_then(activity).map(bounded);
             self.turn = Some((turn.id, since));
         }
     }
@@ -186,10 +284,13 @@ impl Live {
             ThreadEvent::TurnEnded(turn) => {
                 self.add(telling::ending(&turn).into_iter().collect());
                 (self.turn, self.does, self.idle_since) = (None, None, Some(now));
-                self.asks.clear();
+                self.rests();
                 self.waits = false;
             }
-            ThreadEvent::ItemStarted { item, .. } => self.does = activity(&item).or(self.does.take()),
+            ThreadEvent::ItemStarted { item, .. } => {
+                self.begun(&item);
+                self.does = activity(&item).map(bounded).or(self.does.take());
+            }
             ThreadEvent::ItemCompleted { item, .. } => self.add(telling::lines(&item)),
             ThreadEvent::Usage { usage: TokenUsage { total, last, model_context_window }, .. } => {
                 self.tokens = Some(total.total_tokens);
@@ -203,11 +304,22 @@ impl Live {
                     self.asks.clear();
                 }
             }
-            ThreadEvent::Resolved(request) => self.asks.retain(|(known, _)| *known != request),
+            ThreadEvent::Resolved(request) => self.asks.retain(|known| known.request != request),
             ThreadEvent::Lost(why) => self.add(vec![format!("! {why}")]),
             ThreadEvent::Warned(why) => self.add(vec![format!("! {}", why.replace('\n', " "))]),
             // Questions come to a guest by a way of their own.
             ThreadEvent::Asked { .. } | ThreadEvent::Piece { .. } => {}
         }
     }
+
+    /// What has begun may be what will be asked about.
+    fn begun(&mut self, item: &Item) {
+        if let Item::FileChange { id, changes, .. } = item {
+            self.would_change(id, changes);
+        }
+    }
+}
+
+fn bounded(does: String) -> String {
+    plain::both_ends(&does, DOES_MAX)
 }

@@ -1,7 +1,6 @@
 //! Whoever reads the output of a command may leave: it ends then, without a word.
 
 use std::fs;
-use std::io::Write;
 use std::process::Stdio;
 
 use atm_agent_mcp::queue::Text;

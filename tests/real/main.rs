@@ -37,6 +37,7 @@ mod documents;
 mod environment;
 mod events;
 mod faults;
+mod fullscreen;
 mod letters;
 mod limits;
 mod mail;

@@ -30,11 +30,31 @@ impl Terminal {
     ) -> Terminal {
         let mut tmux = scene.foreign(Path::new("tmux"));
         tmux.envs(more.iter().copied());
+        Terminal::open(tmux, (columns, rows), &Terminal::line(args)).await
+    }
+
+    /// The same, where this is the name of the kind of terminal.
+    pub(crate) async fn run_on(scene: &Scene, term: &str, size: (u16, u16), args: &[&str]) -> Terminal {
+        let tmux = scene.foreign(Path::new("tmux"));
+        Terminal::open(tmux, size, &format!("export TERM={term}; {}", Terminal::line(args))).await
+    }
+
+    /// Types the same line into a shell with job control, as somebody at a terminal does.
+    pub(crate) async fn run_in_a_shell(scene: &Scene, (columns, rows): (u16, u16), args: &[&str]) -> Terminal {
+        let mut tmux = scene.foreign(Path::new("tmux"));
+        tmux.env("LINE", Terminal::line(args)).env("PS1", "shell> ");
+        let terminal = Terminal::open(tmux, (columns, rows), "sh -i").await;
+        terminal.shows("shell>").await;
+        terminal.types("eval \"$LINE\"").await;
+        terminal.press(&["Enter"]).await;
+        terminal
+    }
+
+    /// What a program has to restore is on the screen before it and after it.
+    fn line(args: &[&str]) -> String {
         let program = env!("CARGO_BIN_EXE_atm-agent-mcp");
-        // What a program has to restore is on the screen before it and after it.
         let program = format!("sh -c 'echo $$ >\"$PID_FILE\"; exec \"$@\"' sh {program} {}", args.join(" "));
-        let line = format!("echo was $(stty -g); {program}; code=$?; echo is $(stty -g); (exit $code)");
-        Terminal::open(tmux, (columns, rows), &line).await
+        format!("echo was $(stty -g); {program}; code=$?; echo is $(stty -g); (exit $code)")
     }
 
     /// That the terminal is as it was before the program: its modes, its own screen, its cursor.
@@ -47,11 +67,15 @@ impl Terminal {
         assert_eq!(String::from_utf8_lossy(&flags.stdout).trim(), "0 1", "{screen}");
     }
 
+    /// The process of our program in it.
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        let pid = std::fs::read_to_string(self.pid_file()).expect("a program that runs");
+        rustix::process::Pid::from_raw(pid.trim().parse().expect("a number")).expect("a process id")
+    }
+
     /// Sends a signal to our program in it.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let pid = std::fs::read_to_string(self.pid_file()).expect("a program that runs");
-        let pid = rustix::process::Pid::from_raw(pid.trim().parse().expect("a number")).expect("a process id");
-        rustix::process::kill_process(pid, signal).expect("a process to signal");
+        rustix::process::kill_process(self.pid(), signal).expect("a process to signal");
     }
 
     /// Runs a line of the shell, with the environment and the directory of this tmux.
@@ -92,6 +116,13 @@ impl Terminal {
     /// Types a text.
     pub(crate) async fn types(&self, text: &str) {
         self.press(&["-l", text]).await;
+    }
+
+    /// Pastes a text, as a terminal does that says so.
+    pub(crate) async fn pastes(&self, text: &str) {
+        for args in [&["set-buffer", "--", text][..], &["paste-buffer", "-p"]] {
+            assert!(self.tmux(args).status().await.expect("tmux runs").success());
+        }
     }
 
     /// Makes it another size.

@@ -13,21 +13,24 @@ on_each_codex! {
     it_interrupts_a_turn,
     what_codex_asks_is_approved_and_declined_there,
     an_ask_that_was_there_before_is_seen_and_approved,
+    an_ask_of_another_agent_is_not_approved_when_the_chosen_one_is_gone,
+    the_change_of_a_file_is_seen_there_before_it_is_approved,
+    a_long_command_is_read_to_its_end_before_it_is_approved,
     it_closes_an_agent_that_is_a_member_of_the_team,
     the_codex_ui_is_opened_from_it_and_left_for_it,
     servers_come_and_are_killed_and_it_shows_who_is_there,
 }
 
-const SIZE: (u16, u16) = (100, 30);
+pub(crate) const SIZE: (u16, u16) = (100, 30);
 
-async fn top(scene: &Scene, args: &[&str]) -> Terminal {
+pub(crate) async fn top(scene: &Scene, args: &[&str]) -> Terminal {
     let terminal = Terminal::run(scene, SIZE, &[&["top"], args].concat()).await;
     terminal.shows("atm-agent-mcp top").await;
     terminal
 }
 
 /// Leaves it, and sees that the terminal is as it was.
-async fn leave(terminal: &Terminal) {
+pub(crate) async fn leave(terminal: &Terminal) {
     terminal.press(&["q"]).await;
     let screen = terminal.shows("ended with 0").await;
     assert!(!screen.contains("atm-agent-mcp top  "), "{screen}");
@@ -35,7 +38,7 @@ async fn leave(terminal: &Terminal) {
 }
 
 /// Until it is said of ana.
-async fn ana(terminal: &Terminal, words: &str) {
+pub(crate) async fn ana(terminal: &Terminal, words: &str) {
     said_of(terminal, "ana", words).await;
 }
 
@@ -105,13 +108,19 @@ async fn what_is_typed_there_joins_the_running_turn(stage: Stage) {
     held.reached().await;
     ana(&terminal, " works ").await;
     terminal.press(&["s"]).await;
-    terminal.shows("to ana: _").await;
+    terminal.shows("to ana:").await;
     terminal.types("SAY what the human wants").await;
     terminal.press(&["Enter"]).await;
     terminal.shows("in the queue of ana: it joins the turn, or begins one").await;
     held.open();
     assert_eq!(call.result().await.good().content(), "what the human wants");
     terminal.shows("│> SAY what the human wants").await;
+    terminal.press(&["s"]).await;
+    terminal.shows("to ana:").await;
+    terminal.pastes("SAY its first line\nand its last").await;
+    terminal.shows("SAY its first line\\nand its last").await;
+    terminal.press(&["Enter"]).await;
+    terminal.shows("│and its last").await;
     leave(&terminal).await;
     scene.end(server).await;
 }
@@ -184,6 +193,79 @@ async fn an_ask_that_was_there_before_is_seen_and_approved(stage: Stage) {
     scene.end(server).await;
 }
 
+async fn an_ask_of_another_agent_is_not_approved_when_the_chosen_one_is_gone(stage: Stage) {
+    let (scene, server) = asking(stage).await;
+    let start = json!({"identity": "ben", "prompt": "RUN touch bens", "approval-policy": "untrusted", "sandbox": "workspace-write"});
+    asks(&server, "anas").await;
+    assert_eq!(server.call("codex", start).await.good().text("status"), "awaiting_approval");
+    let terminal = top(&scene, &["--team", "tests"]).await;
+    said_of(&terminal, "ben", " asks ").await;
+    ana(&terminal, " asks ").await;
+    terminal.press(&["Down"]).await;
+    terminal.shows("ben asks to run a command").await;
+    server.call("agent_close", json!({"identity": "ben"})).await.good();
+    terminal.shows("1 agent: 1 asks").await;
+    terminal.press(&["y"]).await;
+    terminal.shows("ben is gone; up and down choose another").await;
+    terminal.press(&["Up"]).await;
+    terminal.shows("ana asks to run a command").await;
+    terminal.press(&["n"]).await;
+    terminal.shows("declined: ana asked").await;
+    ana(&terminal, " idle ").await;
+    assert!(!scene.project().join("anas").exists());
+    leave(&terminal).await;
+    scene.end(server).await;
+}
+
+async fn the_change_of_a_file_is_seen_there_before_it_is_approved(stage: Stage) {
+    let (scene, server) = asking(stage).await;
+    let change = async |file: &str| {
+        let patch = format!("*** Begin Patch\n*** Add File: {file}\n+some text of the {file}\n*** End Patch");
+        let prompt = format!("CALL apply_patch {}", serde_json::Value::from(patch));
+        let told = server.call("codex-reply", json!({"identity": "ana", "prompt": prompt})).await.good();
+        assert_eq!(told.text("status"), "awaiting_approval");
+    };
+    let terminal = top(&scene, &["--team", "tests"]).await;
+    ana(&terminal, " idle ").await;
+    change("first").await;
+    terminal.shows("some text of the first").await;
+    terminal.shows("y approves, n declines").await;
+    terminal.press(&["y"]).await;
+    terminal.shows("approved: ana asked").await;
+    until(&server, || scene.project().join("first").exists()).await;
+    ana(&terminal, " idle ").await;
+    leave(&terminal).await;
+    // Who comes while it is asked is not told by every Codex what it is about (0.169.0 does not), but can decline it.
+    change("second").await;
+    let terminal = top(&scene, &["--team", "tests"]).await;
+    terminal.shows("ana asks to change files").await;
+    terminal.press(&["n"]).await;
+    terminal.shows("declined: ana asked").await;
+    ana(&terminal, " idle ").await;
+    assert!(!scene.project().join("second").exists());
+    leave(&terminal).await;
+    scene.end(server).await;
+}
+
+async fn a_long_command_is_read_to_its_end_before_it_is_approved(stage: Stage) {
+    let (scene, server) = asking(stage).await;
+    let terminal = top(&scene, &["--team", "tests"]).await;
+    ana(&terminal, " idle ").await;
+    asks(&server, &format!("made; true {} the-end", "A".repeat(3000))).await;
+    terminal.shows("y approves, n declines; PgDn, PgUp: 1 to").await;
+    terminal.press(&["y"]).await;
+    terminal.shows("read it to its end first: PgDn").await;
+    terminal.press(&["PageDown"]).await;
+    // Where it is run stands below it.
+    terminal.shows("│in /").await;
+    assert!(!scene.project().join("made").exists());
+    terminal.press(&["y"]).await;
+    terminal.shows("approved: ana asked").await;
+    until(&server, || scene.project().join("made").exists()).await;
+    leave(&terminal).await;
+    scene.end(server).await;
+}
+
 async fn it_closes_an_agent_that_is_a_member_of_the_team(stage: Stage) {
     let scene = stage.plain().await;
     let server = scene.serve(&[]).await;
@@ -215,53 +297,4 @@ async fn the_codex_ui_is_opened_from_it_and_left_for_it(stage: Stage) {
     terminal.shows("│live again").await;
     leave(&terminal).await;
     scene.end(server).await;
-}
-
-/// Whether one of the escapes in it is for another colour than the terminal's own.
-fn is_coloured(screen: &str) -> bool {
-    let escapes = screen.split("\u{1b}[").skip(1).filter_map(|rest| rest.split('m').next());
-    let mut codes = escapes.flat_map(|escape| escape.split(';')).filter_map(|code| code.parse::<u8>().ok());
-    codes.any(|code| matches!(code, 30..=38 | 40..=48 | 90..=107))
-}
-
-#[tokio::test]
-async fn it_has_no_colours_where_nobody_wants_any_and_needs_a_terminal() {
-    crate::stage::play("0.169.0", async |stage: Stage| {
-        let scene = stage.plain().await;
-        let refused = scene.program(&["top", "--team", "tests"]).output().await.unwrap();
-        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(refused.status.code() == Some(1) && why.contains("top needs a terminal"), "{why}");
-        let server = scene.serve(&[]).await;
-        server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
-        for (no_colour, has_some) in [("", true), ("1", false)] {
-            let args = ["top", "--team", "tests"];
-            let terminal = Terminal::run_with(&scene, SIZE, &args, &[("NO_COLOR", no_colour)]).await;
-            terminal.shows("│> SAY one").await;
-            assert_eq!(is_coloured(&terminal.coloured().await), has_some);
-            leave(&terminal).await;
-        }
-        scene.end(server).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn it_restores_the_terminal_after_a_panic_and_when_the_system_ends_it() {
-    use rustix::process::Signal;
-    crate::stage::play("0.169.0", async |stage: Stage| {
-        let scene = stage.plain().await;
-        let args = ["top", "--team", "tests"];
-        let panics = [("ATM_PANIC_AT", "top.drawn:2"), ("RUST_BACKTRACE", "0")];
-        let terminal = Terminal::run_with(&scene, SIZE, &args, &panics).await;
-        let screen = terminal.shows("ended with 101").await;
-        assert!(screen.contains("ATM_PANIC_AT is top.drawn"), "{screen}");
-        terminal.is_restored().await;
-        for signal in [Signal::TERM, Signal::HUP] {
-            let terminal = top(&scene, &["--team", "tests"]).await;
-            terminal.signal(signal);
-            terminal.shows("ended with 0").await;
-            terminal.is_restored().await;
-        }
-    })
-    .await;
 }

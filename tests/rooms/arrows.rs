@@ -37,7 +37,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
 ];
 
 /// Files that hold rules only: no runtime, no clock, no IO.
-const PURE: [&str; 21] = [
+const PURE: [&str; 25] = [
     "session/state.rs",
     "session/rules.rs",
     "session/rules/deliveries.rs",
@@ -53,10 +53,14 @@ const PURE: [&str; 21] = [
     "policy/mod.rs",
     "policy/variables.rs",
     "plain.rs",
+    "top/asking.rs",
+    "top/keys.rs",
     "top/line.rs",
     "top/model.rs",
+    "top/pane.rs",
     "top/update.rs",
     "top/view.rs",
+    "top/wrap.rs",
     "cli/doctor/finding.rs",
     "cli/doctor/report.rs",
 ];

@@ -150,7 +150,12 @@ fn attach() -> Vec<AttachFailure> {
 }
 
 fn top() -> Vec<TopFailure> {
-    vec![TopFailure::NoTerminal, TopFailure::Terminal(why()), TopFailure::Top(TopError::Drawing(text()))]
+    vec![
+        TopFailure::NoTerminal,
+        TopFailure::Dumb,
+        TopFailure::Terminal(why()),
+        TopFailure::Top(TopError::Drawing(text())),
+    ]
 }
 
 fn all() -> Vec<(&'static str, Vec<CliError>)> {
