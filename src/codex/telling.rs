@@ -13,7 +13,8 @@ pub fn lines(item: &Item) -> Vec<String> {
             let texts = content.iter().filter_map(|part| part.text.as_deref());
             texts.flat_map(|text| indented("> ", text)).collect()
         }
-        Item::AgentMessage { text, .. } => indented("", text).collect(),
+        // On every line: what an agent says cannot pose as what we say.
+        Item::AgentMessage { text, .. } => indented("| ", text).collect(),
         Item::CommandExecution(run) => {
             let mut lines: Vec<String> = indented("$ ", &run.command).collect();
             lines.extend(output(run.aggregated_output.as_deref().unwrap_or_default()));
@@ -95,7 +96,7 @@ mod tests {
             told(json!({"type": "userMessage", "content": [{"type": "text", "text": "do\nit"}, {"type": "image"}]})),
             ["> do", "> it"]
         );
-        assert_eq!(told(json!({"type": "agentMessage", "text": "a\n\n\tb"})), ["a", "", "    b"]);
+        assert_eq!(told(json!({"type": "agentMessage", "text": "a\n\n\tb"})), ["| a", "| ", "|     b"]);
         let command = json!({"type": "commandExecution", "command": "ls", "aggregatedOutput": "x\ny\n", "exitCode": 2});
         assert_eq!(told(command), ["$ ls", "  x", "  y", "  (exit code 2)"]);
         let change = json!({"path": "a.rs", "kind": {"type": "update"}, "diff": "--- a\n+++ b\n-x\n+y\n+z"});

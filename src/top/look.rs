@@ -151,7 +151,7 @@ mod tests {
         let one = place(Teams::One(ana.team.clone()));
         let text = Text { text: "x".into(), ..Text::default() };
         one.queue(&ana.team, &ana.agent_id).enqueue(&text).unwrap();
-        std::fs::write(home.team(&ana.team).agents_dir().join("broken.json"), "{").unwrap();
+        std::fs::write(home.team(&ana.team).agents_dir().join(format!("{}.json", uuid::Uuid::now_v7())), "{").unwrap();
         let seen = Look::new(one).look();
         assert_eq!(seen.unreadable, 1);
         let [row] = seen.rows.as_slice() else { panic!("one row: {seen:?}") };

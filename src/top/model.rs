@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use super::asking::Asked;
 use super::line::Line;
@@ -158,6 +159,7 @@ pub(super) struct Model {
     pub(super) teams: String,
     pub(super) is_of_all: bool,
     pub(super) now: Timestamp,
+    zone: TimeZone,
     pub(super) rows: Vec<Row>,
     pub(super) closed: usize,
     pub(super) unreadable: usize,
@@ -182,12 +184,14 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// Nothing is known yet. `teams` is what is looked at, in words; a text for an agent has at most `text_max` bytes.
-    pub(super) fn new(teams: String, is_of_all: bool, text_max: usize, now: Timestamp) -> Model {
+    /// Nothing is known yet. `teams` is what is looked at, in words; a text for an agent has at most `text_max` bytes; times are
+    /// told as where `now` is.
+    pub(super) fn new(teams: String, is_of_all: bool, text_max: usize, now: Zoned) -> Model {
         Model {
             teams,
             is_of_all,
-            now,
+            now: now.timestamp(),
+            zone: now.time_zone().clone(),
             rows: Vec::new(),
             closed: 0,
             unreadable: 0,
@@ -301,7 +305,7 @@ impl Model {
         while self.bars.len() > BARS_MAX {
             self.bars.pop_first();
         }
-        let line = format!("{} {}", noted.at.strftime("%H:%M:%S"), noted.line());
+        let line = format!("{} {}", noted.at.to_zoned(self.zone.clone()).strftime("%H:%M:%S"), noted.line());
         let names: BTreeSet<&str> = noted.parties().collect();
         let agents = names.into_iter().filter_map(|name| self.of_that_name(team, name, noted.at));
         for agent in agents.collect::<Vec<_>>() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossterm::event::{Event, KeyEventKind};
 use futures_util::{Stream, StreamExt};
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 use tokio::time::MissedTickBehavior;
@@ -67,7 +67,7 @@ impl Screen {
             Teams::One(team) => (format!("team {team}"), false),
             Teams::All => ("all teams".to_owned(), true),
         };
-        let model = Model::new(teams, is_of_all, place.limits.bytes, Timestamp::now());
+        let model = Model::new(teams, is_of_all, place.limits.bytes, Zoned::now());
         let colours = if has_colours { Colours::Some } else { Colours::None };
         Screen { look: Some(Look::new(place.clone())), place, model, colours }
     }

@@ -1,7 +1,8 @@
 //! The screen as it is seen, and what its keys do.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use jiff::{SignedDuration, Timestamp};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, Zoned};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
@@ -23,6 +24,11 @@ mod typing;
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap() + SignedDuration::from_secs(secs)
+}
+
+/// Two hours east.
+fn here(secs: i64) -> Zoned {
+    at(secs).to_zoned(TimeZone::fixed(jiff::tz::offset(2)))
 }
 
 fn id(n: usize) -> AgentId {
@@ -78,7 +84,7 @@ fn asks_to_run(n: usize, request: i64, command: &str) -> Input {
 
 /// Three agents: ana works, ben asks, cat is away and has mail and texts waiting.
 fn team() -> Model {
-    let mut model = Model::new("team red".into(), false, 1000, at(0));
+    let mut model = Model::new("team red".into(), false, 1000, here(0));
     let cat = Row { waiting: 3, oldest: Some(at(-720)), unread: 2, ..row(3, "cat", false) };
     let seen = Seen {
         rows: vec![row(1, "ana", true), row(2, "ben", true), cat],
@@ -167,8 +173,8 @@ cat            away  2h    3 13m    2    4321
 │> make the test pass                                                          │
 │$ cargo test                                                                  │
 │  1 failed\u{1b}[2J                                                           │
-│One test fails. One test fails. One test fails. One test fails. One test fails│
-│. One test fails. One test fails. One test fails.                             │
+│| One test fails. One test fails. One test fails. One test fails. One test fai│
+│ls. One test fails. One test fails. One test fails.                           │
 │                                                                              │
 │                                                                              │
 │                                                                              │
@@ -199,8 +205,8 @@ cat            away  2h    3 13m    2    4321        gpt-5.5
 │> make the test pass                                                                                                  │
 │$ cargo test                                                                                                          │
 │  1 failed\u{1b}[2J                                                                                                   │
-│One test fails. One test fails. One test fails. One test fails. One test fails. One test fails. One test fails. One te│
-│st fails.                                                                                                             │
+│| One test fails. One test fails. One test fails. One test fails. One test fails. One test fails. One test fails. One │
+│test fails.                                                                                                           │
 └──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────┘
 3 in the audit, last minute                                                                           ▄              █▄
 a attach  s say  i interrupt  c close  y/n decide  / filter  ? help  q quit
@@ -212,7 +218,7 @@ fn of_who_is_away_the_audit_is_shown() {
     model.update(key(KeyCode::Down));
     model.update(key(KeyCode::Down));
     let seen = picture(&model, (80, 24));
-    assert!(seen.contains("│07:59:51 team-lead → cat  send: ok  \"do it\""), "{seen}");
+    assert!(seen.contains("│09:59:51 team-lead → cat  send: ok  \"do it\""), "{seen}");
 }
 
 #[test]
@@ -230,7 +236,7 @@ fn help_a_question_and_an_empty_team_have_pictures_too() {
     assert!(shows(&mut model, (60, 12)).contains("how its id ends"), "{}", picture(&model, (60, 12)));
     types(&mut model, "xc");
     assert!(picture(&model, (80, 24)).contains("close ana after its turn? y/N"));
-    let empty = Model::new("all teams".into(), true, 1000, at(0));
+    let empty = Model::new("all teams".into(), true, 1000, here(0));
     assert!(picture(&empty, (80, 24)).contains("No agents yet."));
     assert!(picture(&empty, (40, 24)).starts_with("at least 60 x 12 characters are needed"));
 }
@@ -338,7 +344,7 @@ fn an_ask_goes_when_somebody_has_decided_or_its_turn_is_over() {
 
 #[test]
 fn who_asks_is_in_a_turn_before_that_was_heard_of() {
-    let mut model = Model::new("team red".into(), false, 1000, at(0));
+    let mut model = Model::new("team red".into(), false, 1000, here(0));
     model.update(seen(vec![row(1, "ana", true)]));
     model.update(asks(1));
     model.update(heard(1, ThreadEvent::Resolved(RequestId::Number(0))));

@@ -76,7 +76,7 @@ async fn a_panic_beside_the_screen_is_said_on_it_and_it_goes_on() {
             let screen = terminal.shows(said).await;
             assert!(screen.starts_with("atm-agent-mcp top  ") && !screen.contains("panicked at"), "{screen}");
         }
-        terminal.shows("│again").await;
+        terminal.shows("│| again").await;
         leave(&terminal).await;
         assert!(
             terminal.all().await.contains("ATM_PANIC_AT is top.said"),

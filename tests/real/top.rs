@@ -79,7 +79,7 @@ async fn it_shows_live_what_an_agent_does_and_what_came_of_it(stage: Stage) {
     let server = scene.serve(&[]).await;
     server.call("codex", json!({"identity": "ana", "prompt": "SAY one word"})).await.good();
     ana(&terminal, " idle ").await;
-    terminal.shows("│one word").await;
+    terminal.shows("│| one word").await;
     let call = server.begin("codex-reply", json!({"identity": "ana", "prompt": "HOLD held"})).await;
     held.reached().await;
     ana(&terminal, " works ").await;
@@ -91,7 +91,7 @@ async fn it_shows_live_what_an_agent_does_and_what_came_of_it(stage: Stage) {
     assert!(resized.contains("┌ ana, gpt-5.5, thread "), "{resized}");
     held.open();
     call.result().await.good();
-    terminal.shows("│held is done").await;
+    terminal.shows("│| held is done").await;
     terminal.shows("2 in the audit").await;
     ana(&terminal, " idle ").await;
     scene.end(server).await;
@@ -120,7 +120,7 @@ async fn what_is_typed_there_joins_the_running_turn(stage: Stage) {
     terminal.pastes("SAY its first line\nand its last").await;
     terminal.shows("SAY its first line\\nand its last").await;
     terminal.press(&["Enter"]).await;
-    terminal.shows("│and its last").await;
+    terminal.shows("│| and its last").await;
     leave(&terminal).await;
     scene.end(server).await;
 }
@@ -294,7 +294,7 @@ async fn the_codex_ui_is_opened_from_it_and_left_for_it(stage: Stage) {
     quit(&terminal, "atm-agent-mcp top").await;
     ana(&terminal, " idle ").await;
     server.call("codex-reply", json!({"identity": "ana", "prompt": "SAY live again"})).await.good();
-    terminal.shows("│live again").await;
+    terminal.shows("│| live again").await;
     leave(&terminal).await;
     scene.end(server).await;
 }

@@ -288,10 +288,8 @@ impl Show {
         self.newest = Some(shown);
     }
 
-    /// An item, each line of it behind a mark: what an agent says cannot pose as what we say.
     fn lines(&self, item: &Item) -> io::Result<()> {
-        let mark = if matches!(item, Item::AgentMessage { .. }) { "| " } else { "" };
-        telling::lines(item).iter().try_for_each(|line| self.line(&format!("{mark}{line}")))
+        telling::lines(item).iter().try_for_each(|line| self.line(line))
     }
 
     /// One line for people; what others say in it cannot move the cursor.

@@ -6,7 +6,7 @@ const SIZE: (u16, u16) = (80, 24);
 
 #[test]
 fn two_of_one_name_are_told_apart_and_each_has_its_own_audit() {
-    let mut model = Model::new("team red".into(), false, 1000, at(0));
+    let mut model = Model::new("team red".into(), false, 1000, here(0));
     let old = Row { begun: at(-900), opened: at(-900), ..row(1, "ana", false) };
     let new = Row { begun: at(-300), opened: at(-300), ..row(2, "ana", false) };
     let noted = vec![noted(-600, "ana", "first"), noted(-100, "ana", "second")];
@@ -23,7 +23,7 @@ fn two_of_one_name_are_told_apart_and_each_has_its_own_audit() {
 
 #[test]
 fn the_headline_counts_who_is_there_closed_and_unreadable() {
-    let mut model = Model::new("team red".into(), false, 1000, at(0));
+    let mut model = Model::new("team red".into(), false, 1000, here(0));
     model.update(Input::Seen(Seen { rows: vec![], closed: 1, unreadable: 2, noted: vec![] }));
     let none = picture(&model, SIZE);
     assert!(none.contains("no agents; 2 unreadable; 1 closed hidden"), "{none}");
@@ -48,10 +48,10 @@ fn what_was_said_before_is_paged_through() {
     let told: Vec<String> = (0..100).map(|n| format!("line {n}")).collect();
     let told = item(json!({"type": "agentMessage", "text": told.join("\n")}));
     model.update(heard(1, ThreadEvent::ItemCompleted { turn: turn(), item: told }));
-    assert!(shows(&mut model, SIZE).contains("│line 99 "));
+    assert!(shows(&mut model, SIZE).contains("│| line 99 "));
     model.update(key(KeyCode::PageUp));
     let seen = shows(&mut model, SIZE);
-    assert!(!seen.contains("│line 99 ") && seen.contains("PgDn: 14 lines below"), "{seen}");
+    assert!(!seen.contains("│| line 99 ") && seen.contains("PgDn: 14 lines below"), "{seen}");
     for _ in 0..20 {
         model.update(key(KeyCode::PageUp));
         shows(&mut model, SIZE);
@@ -61,5 +61,5 @@ fn what_was_said_before_is_paged_through() {
         model.update(key(KeyCode::PageDown));
         shows(&mut model, SIZE);
     }
-    assert!(shows(&mut model, SIZE).contains("│line 99 "));
+    assert!(shows(&mut model, SIZE).contains("│| line 99 "));
 }
