@@ -174,6 +174,9 @@ impl Client {
                 Err(CodexError::Refused { message, .. }) if message.contains(NO_HISTORY) => break,
                 page => page?,
             };
+            if page.data.is_empty() {
+                break;
+            }
             for raw in page.data {
                 let turn: Turn = serde_json::from_str(raw.get()).map_err(strange)?;
                 let is_known = known.contains(&turn.id);

@@ -6,7 +6,7 @@ use atm_agent_mcp::demo::model::{Reply, Request, spoken};
 use serde_json::json;
 
 use crate::attach::Second;
-use crate::stage::{Server, Stage};
+use crate::stage::{Server, Stage, Told};
 
 on_each_codex! {
     an_interrupted_turn_returns_to_its_caller_and_the_next_call_goes_on,
@@ -209,6 +209,11 @@ async fn a_server_that_is_refused_a_parked_agents_thread_says_what_to_do_and_giv
     server.call("codex", json!({"prompt": "SAY another"})).await.good();
 
     let other = scene.serve(&[]).await;
+    // It is parked while the other one begins.
+    let is_free = |told: &Told| {
+        told.list("sessions").iter().any(|one| one["agent_id"] == parked["agent_id"] && one["resumable"] == true)
+    };
+    while !is_free(&other.call("agent_sessions", json!({})).await.good()) {}
     let reply = json!({"agent_id": parked.text("agent_id"), "prompt": "SAY two"});
     let two = other.call("codex-reply", reply.clone()).await;
     if locks {
