@@ -202,7 +202,7 @@ impl CliError {
             CliError::Message(InputFailure::NotUtf8(_)) => {
                 "send it as UTF-8: iconv -f latin1 -t utf-8 does that for one that is Latin-1"
             }
-            CliError::Demo(_) => "ATM_LOG=debug atm-agent-mcp demo shows what Codex says",
+            CliError::Demo(_) => "--codex-bin names another Codex; ATM_LOG=debug atm-agent-mcp demo shows what it says",
             CliError::NoSummary { is_closed: false, .. } => {
                 "it is written when the agent is closed: agent_close {\"summary\": true}"
             }

@@ -11,8 +11,8 @@ use crate::serve::{InboxSocket, Resume, Serve};
 /// A client starts it; there is nothing to type. What a flag does not say, the environment and the settings files say.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
-  claude mcp add codex -- atm-agent-mcp serve
-  claude mcp add codex -- atm-agent-mcp serve --team my-team --model gpt-5.5 --sandbox read-only")]
+  claude mcp add --scope user codex -- atm-agent-mcp serve
+  claude mcp add --scope user codex -- atm-agent-mcp serve --team my-team --model gpt-5.5 --sandbox read-only")]
 pub(super) struct Args {
     #[command(flatten)]
     flags: ServeFlags,

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::access::{ConfigRead, OwnConfig};
 use super::threads::{Subscription, Threads};
 use super::tools::{ThreadStart, Tools};
-use super::wire::{self, Item, Thread, ThreadOpened, ThreadOptions, Turn, method};
+use super::wire::{self, Item, ThreadOpened, ThreadOptions, Turn, method};
 use super::{CodexError, ServerInfo};
 use crate::ids::{DeliveryId, ThreadId, TurnId};
 use crate::rpc::peer::Call;
@@ -88,51 +88,6 @@ impl Client {
         if let Some(call) = self.threads.release(&ended, |thread| self.goodbye(thread)) {
             call.end().await.ok();
         }
-    }
-
-    /// Ends a thread for everybody who has it open, also for people, and lets go of it at once; its history stays. Codex has
-    /// no word for that but to archive it, and to take it from there again: unsubscribed, 0.169.0 keeps it, and its file, for
-    /// a minute, and both do as long as anybody else has it open. A thread in which nothing was said there is nothing of.
-    pub async fn put_away(&self, ended: Subscription) {
-        let thread = ended.thread().clone();
-        let params = wire::OfThread { thread_id: &thread };
-        let archive = |_: &ThreadId| self.peer.call(method::THREAD_ARCHIVE, &params, GOODBYE);
-        let Some(archived) = self.threads.release(&ended, archive) else { return };
-        match archived.end().await {
-            Ok(_) => match tokio::time::timeout(GOODBYE, self.bring_back(&thread)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%thread, %error, "it stays in Codex's archive"),
-                Err(_) => tracing::warn!(%thread, "it may stay in Codex's archive: Codex is silent"),
-            },
-            Err(CallError::Refused(error)) => {
-                tracing::debug!(%thread, %error, "it is not put away");
-                self.unsubscribe(&thread).await;
-            }
-            // It may be archived yet.
-            Err(_) => drop(self.peer.call(method::THREAD_UNARCHIVE, &params, GOODBYE)),
-        }
-    }
-
-    /// Takes a thread from the archive, and its sub-agents, which went there with it: 0.169.0 brings them back by itself,
-    /// 0.144.6 does not.
-    pub async fn bring_back(&self, thread: &ThreadId) -> Result<(), CodexError> {
-        self.unarchive(thread).await?;
-        let sub_agents = wire::ThreadList {
-            ancestor_thread_id: thread,
-            archived: true,
-            use_state_db_only: true,
-            source_kinds: ["subAgent", "subAgentThreadSpawn", "subAgentOther"],
-            model_providers: [],
-        };
-        let sub_agents: wire::ThreadPage = self.call(method::THREAD_LIST, &sub_agents).await?;
-        for Thread { id, .. } in sub_agents.data {
-            self.unarchive(&id).await?;
-        }
-        Ok(())
-    }
-
-    async fn unarchive(&self, thread: &ThreadId) -> Result<(), CodexError> {
-        self.call::<Value>(method::THREAD_UNARCHIVE, &wire::OfThread { thread_id: thread }).await.map(drop)
     }
 
     /// Asks for no more events of a thread.

@@ -28,11 +28,6 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Of which thread.
-    pub(super) fn thread(&self) -> &ThreadId {
-        &self.thread
-    }
-
     /// The next event; the last is [`ThreadEvent::Lost`].
     pub async fn next(&mut self) -> ThreadEvent {
         let event = self.events.recv().await;

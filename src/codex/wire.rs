@@ -21,9 +21,6 @@ pub(super) mod method {
     pub(in crate::codex) const THREAD_START: &str = "thread/start";
     pub(in crate::codex) const THREAD_RESUME: &str = "thread/resume";
     pub(in crate::codex) const THREAD_UNSUBSCRIBE: &str = "thread/unsubscribe";
-    pub(in crate::codex) const THREAD_LIST: &str = "thread/list";
-    pub(in crate::codex) const THREAD_ARCHIVE: &str = "thread/archive";
-    pub(in crate::codex) const THREAD_UNARCHIVE: &str = "thread/unarchive";
     pub(in crate::codex) const THREAD_INJECT_ITEMS: &str = "thread/inject_items";
     pub(in crate::codex) const THREAD_TURNS_LIST: &str = "thread/turns/list";
     pub(in crate::codex) const TURN_START: &str = "turn/start";
@@ -123,23 +120,6 @@ pub(super) struct ThreadResume<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct OfThread<'a> {
     pub(super) thread_id: &'a ThreadId,
-}
-
-/// The threads that come from another, at any depth.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ThreadList<'a> {
-    pub(super) ancestor_thread_id: &'a ThreadId,
-    pub(super) archived: bool,
-    pub(super) use_state_db_only: bool,
-    pub(super) source_kinds: [&'static str; 3],
-    /// None: of whatever provider.
-    pub(super) model_providers: [&'static str; 0],
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct ThreadPage {
-    pub(super) data: Vec<Thread>,
 }
 
 #[derive(Debug, Serialize)]
@@ -307,19 +287,24 @@ pub struct TurnError {
     pub codex_error_info: Option<Value>,
 }
 
-/// Tokens, counted by Codex.
+/// Tokens, counted by Codex, read in its words or in ours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "camelCase", serialize = "snake_case"), default)]
+#[serde(default)]
 pub struct Tokens {
     /// All.
+    #[serde(alias = "totalTokens")]
     pub total_tokens: u64,
     /// Read by the model.
+    #[serde(alias = "inputTokens")]
     pub input_tokens: u64,
     /// Of these, from its cache.
+    #[serde(alias = "cachedInputTokens")]
     pub cached_input_tokens: u64,
     /// Written by the model.
+    #[serde(alias = "outputTokens")]
     pub output_tokens: u64,
     /// Of these, thinking.
+    #[serde(alias = "reasoningOutputTokens")]
     pub reasoning_output_tokens: u64,
 }
 

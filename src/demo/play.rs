@@ -37,7 +37,7 @@ pub async fn play(codex: Option<&Path>, out: &mut (dyn Write + Send)) -> Result<
     match &played {
         Ok(()) => {
             stage.tell("done", "two agents that wrote to each other, a steer, one restart; nothing was kept")?;
-            let next = format!("claude mcp add codex -- {} serve", called(&stage.itself));
+            let next = format!("claude mcp add --scope user codex -- {} serve", called(&stage.itself));
             writeln!(stage.out, "\nYour own agents, with the real model, are one line away:\n\n    {next}")
                 .map_err(PlayError::Output)?;
         }

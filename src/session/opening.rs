@@ -18,9 +18,6 @@ use crate::ids::ThreadId;
 /// What Codex says of a thread of which nothing was kept (0.144.6 to 0.169.0).
 const NOTHING_KEPT: &str = "no rollout found";
 
-/// What it says of one that is put away (0.144.6 and 0.169.0).
-const ARCHIVED: &str = "is archived";
-
 /// What Codex says when it is the tools that it does not take (0.144.6 and 0.169.0: "thread/start.dynamicTools requires
 /// experimentalApi capability", "dynamic tool name must match …").
 const NO_TOOLS: [&str; 2] = ["dynamicTools", "dynamic tool"];
@@ -166,14 +163,7 @@ async fn resume(client: &Client, thread: &ThreadId, record: &Record, manner: &Ma
         None => manner.without_tools(record),
     };
     let events = client.subscribe(thread);
-    let opened = match client.thread_resume(thread, &options).await {
-        // Whoever closed the agent was killed in the middle of it.
-        Err(CodexError::Refused { message, .. }) if message.contains(ARCHIVED) && record.closed => {
-            client.bring_back(thread).await?;
-            client.thread_resume(thread, &options).await?
-        }
-        opened => opened?,
-    };
+    let opened = client.thread_resume(thread, &options).await?;
     let has_full_access = opened.has_full_access();
     let (client, context, has_tools) = (client.clone(), record.context.clone().unwrap_or_default(), record.has_tools);
     let (thread, rollout, configured) = (thread.clone(), opened.thread.path.clone(), configured(opened));
@@ -193,7 +183,7 @@ fn told(error: CodexError) -> Arc<str> {
         )),
         CodexError::Refused { message, .. } if message.contains("already has an active writer") => Arc::from(format!(
             "{message}. Another Codex has this thread open: a person's own, or that of another server, which keeps it for a \
-             minute after it has parked the agent to make room (0.169.0). The agent is kept as it is: close it there, or \
+             minute after the agent was closed there, or parked to make room (0.169.0). The agent is kept as it is: close it there, or \
              try again in a minute, or start a new agent."
         )),
         error => Arc::from(error.to_string()),

@@ -9,7 +9,7 @@ use super::handle::{Command, Farewell, Goodbye};
 use super::state::Input;
 
 /// How long the end of its commands in the background may take.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Actor {
     pub(super) fn end(&mut self, farewell: Farewell, done: Option<Goodbye>) {
@@ -40,18 +40,15 @@ impl Actor {
         let closes = farewell == Farewell::Close;
         let nothing_new = !self.was_open && !closes && self.kept.record.thread_id.is_some();
         self.kept.record.closed |= closes;
-        // Before its thread is put away: whoever continues a closed agent takes it from the archive if need be.
         let saved = if nothing_new { Ok(()) } else { self.kept.save_now().await };
         if let Err(error) = &saved {
             tracing::warn!("{error}");
         }
-        match self.live.take() {
-            Some(Live { client, thread, events, .. }) if closes => {
+        if let Some(Live { client, thread, events, .. }) = self.live.take() {
+            if closes {
                 tokio::time::timeout(LAST_WORDS, client.clean_terminals(&thread)).await.ok();
-                client.put_away(events).await;
             }
-            Some(Live { client, events, .. }) => client.release(events).await,
-            None => {}
+            client.release(events).await;
         }
         for done in waiting {
             done.send(saved.clone()).ok();

@@ -251,6 +251,23 @@ mod tests {
     }
 
     #[test]
+    fn what_an_agent_has_used_is_read_as_it_was_written() {
+        let root = tempfile::tempdir().unwrap();
+        let team = Team::parse("t").unwrap();
+        let dir = Home::at(root.path()).team(&team);
+        let mut record = Record::new(AgentName::parse("a").unwrap(), true, team, None, ThreadOptions::default());
+        record.tokens = Some(Tokens {
+            total_tokens: 5,
+            input_tokens: 4,
+            cached_input_tokens: 3,
+            output_tokens: 2,
+            reasoning_output_tokens: 1,
+        });
+        record.save(&dir).unwrap();
+        assert_eq!(Record::load(&dir, &record.agent_id).unwrap().unwrap().tokens, record.tokens);
+    }
+
+    #[test]
     fn a_record_under_the_id_of_another_agent_is_nobodys() {
         let root = tempfile::tempdir().unwrap();
         let team = Team::parse("t").unwrap();

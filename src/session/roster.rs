@@ -13,6 +13,7 @@ use super::approval::{AskId, NotTaken, OpenAsk};
 use super::handle::{Farewell, Handle};
 use super::identity::Lock;
 use super::joining;
+use super::parting::LAST_WORDS;
 use super::record::Record;
 use super::setup::Setup;
 use super::state::State;
@@ -198,8 +199,14 @@ impl Roster {
         if let Some(handle) = self.dismiss(agent) {
             return Ok(handle.end(Farewell::Close).await);
         }
+        // It may be making room right now, or be closed by somebody else.
+        self.left(agent).await;
         let Some(record) = self.record(agent)?.filter(|record| !record.closed) else { return Ok(Ok(())) };
         let _owner = self.owner(&record)?;
+        // Parked to make room, it may have left commands in the background.
+        if let (Some(client), Some(thread)) = (self.codex.running(), &record.thread_id) {
+            tokio::time::timeout(LAST_WORDS, client.clean_terminals(thread)).await.ok();
+        }
         let closed = Record { closed: true, ..record };
         Ok(closed.save(&self.setup.dir).map_err(|error| format!("its record cannot be written: {error}")))
     }

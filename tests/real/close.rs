@@ -15,11 +15,8 @@ on_each_codex! {
     a_closed_agent_is_continued_only_by_its_id,
     the_last_answer_of_a_closed_agent_is_kept_or_a_summary_if_that_is_wanted,
     commands_that_run_in_the_background_end_with_their_agent,
-    closing_an_agent_ends_its_thread_for_everybody_and_another_server_continues_it_at_once,
-    an_agent_whose_closing_was_cut_short_is_continued,
     an_agent_that_could_not_be_continued_is_given_back,
     a_server_that_is_refused_a_parked_agents_thread_says_what_to_do_and_gives_the_agent_back,
-    sub_agents_of_a_closed_agent_stay_out_of_the_archive,
 }
 
 async fn an_interrupted_turn_returns_to_its_caller_and_the_next_call_goes_on(stage: Stage) {
@@ -121,15 +118,23 @@ async fn the_last_answer_of_a_closed_agent_is_kept_or_a_summary_if_that_is_wante
 
 async fn commands_that_run_in_the_background_end_with_their_agent(stage: Stage) {
     let scene = stage.plain().await;
-    let server = scene.serve(&[]).await;
-    let long = "CALL exec_command {\"cmd\": \"sleep 31337\", \"login\": false, \"yield_time_ms\": 250}";
-    server.call("codex", json!({"identity": "ana", "prompt": long})).await.good();
-    assert!(!sleepers(&scene.project()).is_empty(), "it sleeps on when its turn has ended");
-    server.call("agent_close", json!({"identity": "ana"})).await.good();
-    while !sleepers(&scene.project()).is_empty() {
-        server.ping().await;
+    for is_parked in [false, true] {
+        let mut command = scene.command(&[]);
+        command.env("ATM_AGENT_MCP_MAX_CONCURRENT_THREADS", "1");
+        let server = Server::start(command).await;
+        let long = "CALL exec_command {\"cmd\": \"sleep 31337\", \"login\": false, \"yield_time_ms\": 250}";
+        let ana = server.call("codex", json!({"prompt": long})).await.good();
+        if is_parked {
+            server.call("codex", json!({"prompt": "SAY another"})).await.good();
+        }
+        assert!(!sleepers(&scene.project()).is_empty(), "it sleeps on when its turn has ended");
+        // Also if it is being parked right now.
+        server.call("agent_close", json!({"agent_id": ana.text("agent_id")})).await.good();
+        while !sleepers(&scene.project()).is_empty() {
+            server.ping().await;
+        }
+        scene.end(server).await;
     }
-    scene.end(server).await;
 }
 
 /// The processes that sleep in this project.
@@ -139,41 +144,6 @@ fn sleepers(project: &Path) -> Vec<String> {
     let lines = here.filter_map(|process| std::fs::read(process.join("cmdline")).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
     lines.filter(|line| line.starts_with("sleep 31337")).collect()
-}
-
-async fn closing_an_agent_ends_its_thread_for_everybody_and_another_server_continues_it_at_once(stage: Stage) {
-    let scene = stage.plain().await;
-    let server = scene.serve(&[]).await;
-    let ana = server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
-    let mut human = Second::attach(&server).await;
-    human.resume(ana.text("threadId")).await;
-    server.call("agent_close", json!({"identity": "ana"})).await.good();
-    human.hears("thread/archived").await;
-    let input = json!([{"type": "text", "text": "SAY from a ghost"}]);
-    let typed = human.call("turn/start", json!({"threadId": ana["threadId"], "input": input})).await;
-    assert!(typed.unwrap_err().contains("thread not found"));
-
-    let other = scene.serve(&[]).await;
-    let continued = json!({"agent_id": ana.text("agent_id"), "prompt": "SAY two"});
-    let two = other.call("codex", continued).await.good();
-    assert_eq!((two.content(), &two["threadId"]), ("two", &ana["threadId"]));
-    assert_eq!(scene.asked_last().texts("assistant"), ["one"]);
-    other.leave().await;
-    drop(human);
-    scene.end(server).await;
-}
-
-async fn an_agent_whose_closing_was_cut_short_is_continued(stage: Stage) {
-    let scene = stage.plain().await;
-    let server = scene.serve(&[]).await;
-    let ana = server.call("codex", json!({"identity": "ana", "prompt": "SAY one"})).await.good();
-    server.call("agent_close", json!({"identity": "ana"})).await.good();
-    let thread = json!({"threadId": ana.text("threadId")});
-    Second::attach(&server).await.call("thread/archive", thread).await.expect("it is in the archive");
-    let continued = json!({"agent_id": ana.text("agent_id"), "prompt": "SAY two"});
-    let two = server.call("codex", continued).await.good();
-    assert_eq!((two.content(), &two["threadId"]), ("two", &ana["threadId"]));
-    scene.end(server).await;
 }
 
 async fn an_agent_that_could_not_be_continued_is_given_back(stage: Stage) {
@@ -225,27 +195,4 @@ async fn a_server_that_is_refused_a_parked_agents_thread_says_what_to_do_and_giv
     }
     other.leave().await;
     scene.end(server).await;
-}
-
-async fn sub_agents_of_a_closed_agent_stay_out_of_the_archive(stage: Stage) {
-    let script = |request: &Request| match (request.last_user_text(), request.outputs().last()) {
-        (asked, _) if asked.contains("BELOW") => Reply::say("done below"),
-        (_, None) => Reply::call("multi_agent_v1.spawn_agent", json!({"message": "BELOW", "fork_context": false})),
-        _ => Reply::say("begun"),
-    };
-    let scene = stage.with(script).await;
-    let server = scene.serve(&[]).await;
-    let start = json!({"identity": "ana", "prompt": "begin", "model": "a-model-of-no-catalog"});
-    server.call("codex", start).await.good();
-    scene.model().arrived(3).await;
-    server.call("agent_close", json!({"identity": "ana"})).await.good();
-    let rollouts = |of: &str| walked(&scene.codex_home().join(of));
-    assert_eq!((rollouts("sessions").len(), rollouts("archived_sessions").len()), (2, 0));
-    scene.end(server).await;
-}
-
-/// The files in a directory, and below it.
-fn walked(dir: &Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.flat_map(|path| if path.is_dir() { walked(&path) } else { vec![path] }).collect()
 }

@@ -102,7 +102,7 @@ async fn the_demo_plays_to_its_end_and_says_what_to_type_next() {
         let output = demo.args(["demo", "--codex-bin"]).arg(scene.codex()).output().await.unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{said}");
-        assert!(said.ends_with(&format!("\n    claude mcp add codex -- {program} serve\n")), "{said}");
+        assert!(said.ends_with(&format!("\n    claude mcp add --scope user codex -- {program} serve\n")), "{said}");
     })
     .await;
 }

@@ -22,7 +22,6 @@ on_each_codex! {
     a_program_that_follows_misses_nothing_either,
     who_follows_an_agent_ends_when_nobody_reads_any_more,
     as_many_turns_are_shown_as_are_asked_for,
-    who_is_attached_to_an_agent_that_is_closed_leaves_no_ghost,
     who_follows_answers_nothing_and_hears_that_somebody_has_decided,
     who_is_not_running_is_offered_as_a_plain_thread,
 }
@@ -312,29 +311,6 @@ async fn as_many_turns_are_shown_as_are_asked_for(stage: Stage) {
 }
 
 /// The UI of 0.144.6 ends then, that of 0.169.0 keeps what was typed.
-async fn who_is_attached_to_an_agent_that_is_closed_leaves_no_ghost(stage: Stage) {
-    let is_old = stage.codex().to_string_lossy().contains("0.144");
-    let scene = stage.plain().await;
-    let server = scene.serve(&[]).await;
-    let ana = server.call("codex", json!({"identity": "ana", "prompt": "SAY first word"})).await.good();
-    let terminal = Terminal::run(&scene, SIZE, &["attach", "--team", "tests", "ana"]).await;
-    opens(&terminal, "first word").await;
-    server.call("agent_close", json!({"identity": "ana"})).await.good();
-    let other = scene.serve(&[]).await;
-    terminal.types("SAY from a ghost").await;
-    terminal.shows("SAY from a ghost").await;
-    terminal.press(&["Enter"]).await;
-    if is_old {
-        terminal.shows("turn/start failed in TUI").await;
-    }
-    let two = json!({"agent_id": ana.text("agent_id"), "prompt": "SAY two"});
-    assert_eq!(other.call("codex", two).await.good().content(), "two");
-    assert!(scene.model().requests().iter().all(|request| request.last_user_text() != "SAY from a ghost"));
-    drop(terminal);
-    other.leave().await;
-    scene.end(server).await;
-}
-
 async fn who_follows_answers_nothing_and_hears_that_somebody_has_decided(stage: Stage) {
     let scene = stage.plain().await;
     let server = scene.serve(&[]).await;

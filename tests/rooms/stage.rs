@@ -218,11 +218,11 @@ impl Script {
         self.answer(&start, &json!({"thread": {"id": "thread-1"}, "model": "m"}));
     }
 
-    /// An agent is closed: its commands in the background are ended, and its thread is put away.
+    /// An agent is closed: its commands in the background are ended, and nothing more of its thread is to be told.
     pub(crate) async fn lets_go(&mut self) {
-        for method in ["thread/backgroundTerminals/clean", "thread/archive", "thread/unarchive", "thread/list"] {
+        for method in ["thread/backgroundTerminals/clean", "thread/unsubscribe"] {
             let request = self.expect(method).await;
-            self.answer(&request, &json!({"data": []}));
+            self.answer(&request, &json!({}));
         }
     }
 
