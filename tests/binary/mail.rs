@@ -111,3 +111,35 @@ async fn wrong_arguments_of_mail_end_with_2_and_a_word_for_people() {
         assert!(said.stderr.contains(says), "{args:?}: {said:?}");
     }
 }
+
+#[tokio::test]
+async fn a_person_reads_a_long_letter_whole() {
+    let team = Pair::gather().await;
+    let long = "0123456789".repeat(20_000);
+    for text in ["before", &long, "after"] {
+        let sent = team.hears(&["mail", "send", "team-lead", "--as", "sam"], text).await;
+        assert_eq!(sent.code, Some(0), "{sent:?}");
+    }
+    let read = team.told(&["mail", "read", "--keep"]).await;
+    let texts: Vec<&str> =
+        read["messages"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap()).collect();
+    assert!(texts == ["before", &long, "after"], "{:?}", texts.iter().map(|text| text.len()).collect::<Vec<_>>());
+    let page = team.shows(&["mail", "read"]).await;
+    assert!(page.contains(&format!("\n  {long}\n")) && page.ends_with("\n  after\n"), "{} bytes", page.len());
+}
+
+#[tokio::test]
+async fn who_reads_a_part_of_the_mail_hears_that_there_is_more() {
+    let team = Pair::gather().await;
+    for text in ["one", "two", "three"] {
+        team.shows(&["mail", "send", "team-lead", text, "--as", "sam"]).await;
+    }
+    let kept = team.says(&["mail", "read", "--keep", "--limit", "1"]).await;
+    assert_eq!(kept.stderr, "2 more are unread: --limit shows more at once\n");
+    let part = team.says(&["mail", "read", "--limit", "2"]).await;
+    assert!(part.stdout.contains("  two\n") && !part.stdout.contains("three"), "{part:?}");
+    assert_eq!(part.stderr, "1 more is unread: mail read again\n");
+    let json = team.says(&["mail", "read", "--all", "--limit", "1", "--json"]).await;
+    assert_eq!(json.stderr, "these are the newest 1 of 3: --limit shows more at once\n");
+    assert_eq!(team.says(&["mail", "read"]).await.stderr, "");
+}

@@ -135,6 +135,7 @@ async fn list(office: &Office, json: bool) -> Result<(), CliError> {
 }
 
 async fn read(office: &Office, args: ReadMailArgs, json: bool) -> Result<(), CliError> {
+    let (is_all, is_kept) = (args.all, args.mark_read == Some(false));
     let Reading { answer, marking } = office.read(&Speaker::Lead, args).await?;
     if json {
         output::json(&answer.value)?;
@@ -142,7 +143,24 @@ async fn read(office: &Office, args: ReadMailArgs, json: bool) -> Result<(), Cli
         output::text(&page(&answer.value))?;
     }
     // Printed, it is read.
-    Ok(marking.mark().await?)
+    marking.mark().await?;
+    let total = answer.value["total"].as_u64().unwrap_or_default();
+    let shown = messages(&answer.value).len();
+    match (total.saturating_sub(shown as u64), is_all, is_kept) {
+        (0, _, _) => {}
+        (_, true, _) => {
+            output::note(format_args!("these are the newest {shown} of {total}: --limit shows more at once"))
+        }
+        (more, false, true) => {
+            output::note(format_args!("{more} more {} unread: --limit shows more at once", are(more)))
+        }
+        (more, false, false) => output::note(format_args!("{more} more {} unread: mail read again", are(more))),
+    }
+    Ok(())
+}
+
+fn are(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 async fn send(office: &Office, to: &Address, text: String) -> Result<(), CliError> {
@@ -151,15 +169,17 @@ async fn send(office: &Office, to: &Address, text: String) -> Result<(), CliErro
     output::text(&format!("{}\n", output::visible(&sent.text)))
 }
 
+fn messages(read: &Value) -> &[Value] {
+    read["messages"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
 fn page(read: &Value) -> String {
-    let messages = read["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
     let word = |message: &Value, field: &str| output::visible(message[field].as_str().unwrap_or_default());
     let one = |message: &Value| {
-        let cut = message["cut"].as_u64().map(|cut| format!("\n({cut} more characters)")).unwrap_or_default();
         let (from, team, at) = (word(message, "from"), word(message, "team"), word(message, "timestamp"));
-        format!("{from} ({team}), {at}\n{}{cut}\n", indented(&word(message, "text")))
+        format!("{from} ({team}), {at}\n{}\n", indented(&word(message, "text")))
     };
-    match messages {
+    match messages(read) {
         [] => "No mail.\n".to_owned(),
         messages => messages.iter().map(one).collect::<Vec<_>>().join("\n"),
     }
@@ -227,7 +247,7 @@ impl Counter {
 
     fn open(&self) -> (Office, Journal) {
         let journal = Journal::open(&self.place.home, self.team());
-        (Office::new(self.teams(&self.name), self.dir(), self.name.clone(), journal.clone()), journal)
+        (Office::of_person(self.teams(&self.name), self.dir(), self.name.clone(), journal.clone()), journal)
     }
 
     fn post(&self) -> Arc<dyn Post> {
