@@ -143,3 +143,25 @@ async fn who_reads_a_part_of_the_mail_hears_that_there_is_more() {
     assert_eq!(json.stderr, "these are the newest 1 of 3: --limit shows more at once\n");
     assert_eq!(team.says(&["mail", "read"]).await.stderr, "");
 }
+
+#[tokio::test]
+async fn a_message_that_is_refused_makes_nothing() {
+    let team = Pair::gather().await;
+    let before = team.stage.files();
+    let known = "there is no eve to write to; you can write to ana, bob";
+    let cases = [
+        (&["eve", "hi"][..], known),
+        (&["eve@red", "hi"], known),
+        (&["eve", "hi", "--as", "sam"], known),
+        (&["eve@blue", "hi", "--as", "sam"], "blue"),
+        (&["team-lead", "hi"], "would write to itself"),
+        (&["sam", "hi", "--as", "sam"], "would write to itself"),
+    ];
+    for (args, says) in cases {
+        let said = team.says(&[&["mail", "send"], args].concat()).await;
+        assert!(said.code == Some(2) && said.stderr.contains(says), "{args:?}: {said:?}");
+        assert_eq!(team.stage.files(), before, "{args:?}");
+    }
+    team.shows(&["mail", "send", "team-lead", "hi", "--as", "sam"]).await;
+    assert_eq!(team.members().await, ["team-lead", "sam"]);
+}

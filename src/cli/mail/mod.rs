@@ -106,8 +106,9 @@ pub(super) async fn run(Args { name, whose, command }: Args) -> Result<(), CliEr
             if text.trim().is_empty() {
                 return Err(MailFailure::Blank.into());
             }
-            let joined = counter.join()?;
             let (office, journal) = counter.open();
+            office.look_for(&Speaker::Lead, &to, &counter.place.loaded.settings.lead).await?;
+            let joined = counter.join()?;
             let sent = closing(&journal, send(&office, &to, text).await).await;
             // Who has said nothing has not joined.
             if let (Err(CliError::Mail(_)), Joined::Now) = (&sent, joined) {
