@@ -1,10 +1,13 @@
 //! `mail`: people take part in the mail of a team.
 
 use std::fs;
+use std::process::Stdio;
 
+use jiff::Timestamp;
+use jiff::tz::{TimeZone, offset};
 use serde_json::{Value, json};
 
-use crate::queue_cli::Pair;
+use crate::queue_cli::{Pair, said};
 
 #[tokio::test]
 async fn a_human_takes_part_in_the_mail_under_a_name_of_the_team() {
@@ -164,4 +167,35 @@ async fn a_message_that_is_refused_makes_nothing() {
     }
     team.shows(&["mail", "send", "team-lead", "hi", "--as", "sam"]).await;
     assert_eq!(team.members().await, ["team-lead", "sam"]);
+}
+
+#[tokio::test]
+async fn people_are_told_the_time_of_here_and_programs_that_of_the_world() {
+    let team = Pair::gather().await;
+    let here = async |args: &[&str]| {
+        let mut command = team.stage.program(&[args, &["--team", "red"]].concat());
+        command.env("TZ", "<+14>-14").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let said = said(command, b"").await;
+        assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
+        said.stdout
+    };
+    let local = |utc: &Value| {
+        let at: Timestamp = utc.as_str().unwrap().parse().unwrap();
+        at.to_zoned(TimeZone::fixed(offset(14))).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    };
+    team.shows(&["mail", "send", "team-lead", "hi", "--as", "sam"]).await;
+    let at = local(&team.told(&["mail", "list", "--as", "sam"]).await["sent"][0]["timestamp"]);
+    let list = here(&["mail", "list", "--as", "sam"]).await;
+    assert!(list.contains(&format!("\n{at} to team-lead: unread")), "{at}: {list}");
+    let at = local(&team.told(&["mail", "read", "--keep"]).await["messages"][0]["timestamp"]);
+    let read = here(&["mail", "read"]).await;
+    assert!(read.starts_with(&format!("sam (red), {at}\n")), "{at}: {read}");
+    let id = team.shows(&["queue", "push", "ana", "hi"]).await;
+    let at = local(&team.told(&["queue", "show", id.trim()]).await["enqueued_at"]);
+    let shown = here(&["queue", "show", id.trim()]).await;
+    assert!(shown.contains(&format!("  {at} (")), "{at}: {shown}");
+    team.close(&team.bob);
+    let closed = team.told(&["sessions", "--name", "bob"]).await;
+    let pruned = here(&["sessions", "--prune"]).await;
+    assert!(pruned.ends_with(&format!("last active {}\n", local(&closed[0]["last_active"]))), "{pruned}");
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use super::place::Place;
 use super::whose::Whose;
-use super::{input, output};
+use super::{input, output, time};
 use crate::home::TeamDir;
 use crate::ids::{Address, AgentName, Team};
 use crate::journal::Journal;
@@ -132,7 +132,20 @@ async fn list(office: &Office, json: bool) -> Result<(), CliError> {
     if json {
         return output::json(&json!({ "unread": unread.value["unread"], "sent": sent.value["messages"] }));
     }
-    output::text(&format!("{}\n{}\n", unread.text, output::visible(&sent.text)))
+    output::text(&format!("{}\n{}", unread.text, fates(&sent.value)))
+}
+
+/// What became of what was sent, a line each.
+fn fates(sent: &Value) -> String {
+    let line = |message: &Value| {
+        let [to, fate, id] = ["to", "fate", "message_id"].map(|field| word(message, field));
+        let begins = output::visible(&format!("{:?}", message["begins"].as_str().unwrap_or_default()));
+        format!("{} to {to}: {fate} (message {id}, {begins})\n", at(message))
+    };
+    match messages(sent) {
+        [] => "You have sent nothing.\n".to_owned(),
+        sent => sent.iter().map(line).collect(),
+    }
 }
 
 async fn read(office: &Office, args: ReadMailArgs, json: bool) -> Result<(), CliError> {
@@ -174,10 +187,19 @@ fn messages(read: &Value) -> &[Value] {
     read["messages"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
+fn word(message: &Value, field: &str) -> String {
+    output::visible(message[field].as_str().unwrap_or_default())
+}
+
+/// When it was written; what its writer gives as a time need not be one.
+fn at(message: &Value) -> String {
+    let given = word(message, "timestamp");
+    given.parse().map_or(given, time::of_here)
+}
+
 fn page(read: &Value) -> String {
-    let word = |message: &Value, field: &str| output::visible(message[field].as_str().unwrap_or_default());
     let one = |message: &Value| {
-        let (from, team, at) = (word(message, "from"), word(message, "team"), word(message, "timestamp"));
+        let (from, team, at) = (word(message, "from"), word(message, "team"), at(message));
         format!("{from} ({team}), {at}\n{}\n", indented(&word(message, "text")))
     };
     match messages(read) {
