@@ -109,7 +109,10 @@ impl Office {
 }
 
 fn summary(answer: &Answer) -> String {
-    format!("{} messages", answer.value["messages"].as_array().map_or(0, Vec::len))
+    match answer.value["messages"].as_array().map_or(0, Vec::len) {
+        1 => "1 message".to_owned(),
+        many => format!("{many} messages"),
+    }
 }
 
 impl Reading {

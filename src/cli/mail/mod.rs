@@ -2,6 +2,7 @@
 
 mod error;
 
+use std::io;
 use std::sync::Arc;
 
 use clap::Subcommand;
@@ -10,9 +11,9 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use super::place::Place;
 use super::whose::Whose;
-use super::{input, output, time};
+use super::{audience, input, output, time};
 use crate::home::TeamDir;
-use crate::ids::{Address, AgentName, Team};
+use crate::ids::{Address, AgentName, MemberName, Team};
 use crate::journal::Journal;
 use crate::mail::{MESSAGE_MAX, Member, Person, Post, Teams, TeamsSetup};
 use crate::session::{Record, Who};
@@ -96,6 +97,9 @@ pub(super) async fn run(Args { name, whose, command }: Args) -> Result<(), CliEr
         }
         Command::Read { all, keep, limit, json } => {
             counter.look()?;
+            if !audience::is_there() {
+                return Err(CliError::Output(io::Error::other("it is closed; no mail was marked as read")));
+            }
             let (office, journal) = counter.open();
             let limit = limit.and_then(|limit| usize::try_from(limit).ok());
             let args = ReadMailArgs { all, limit, mark_read: keep.then_some(false), ..ReadMailArgs::default() };
@@ -264,7 +268,13 @@ impl Counter {
             return Err(MailFailure::IsLead(self.name.clone()).into());
         }
         self.look()?;
-        self.post().leave_person(&self.name)?;
+        let post = self.post();
+        post.leave_person(&self.name)?;
+        match post.count_unread(&MemberName::from(&self.name)) {
+            Ok(0) | Err(_) => {}
+            Ok(1) => output::note(format_args!("1 message is unread; it stays in the inbox")),
+            Ok(many) => output::note(format_args!("{many} messages are unread; they stay in the inbox")),
+        }
         output::text(&format!("{} has left the team {}.\n", self.name, self.team()))
     }
 
