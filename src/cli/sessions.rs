@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::error::CliError;
-use super::output;
 use super::place::Place;
 use super::whose::Whose;
+use super::{output, time};
 use crate::home::TeamDir;
 use crate::ids::{AgentId, AgentName, Team, ThreadId};
 use crate::queue::{Limits, Queue};
@@ -218,6 +218,7 @@ fn remove(place: &Place, agents: Vec<Shown>, yes: bool, json: bool) -> Result<()
         let verb = if yes { "removed" } else { "would be removed" };
         for agent in &gone {
             let Shown { identity, agent_id, last_active, .. } = agent;
+            let last_active = time::of_here(*last_active);
             output::text(&format!("{verb}: {identity} ({agent_id}), closed, last active {last_active}\n"))?;
         }
         match gone.as_slice() {

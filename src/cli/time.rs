@@ -18,6 +18,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time such as 90s, 10m, 2h or 3d, at most 365d".to_owned())
 }
 
+/// A time as people are told it: that of here, to the second.
+pub(super) fn of_here(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 /// Since when: a time, a day or a time of here, or how long ago that was.
 pub(super) fn since(text: &str) -> Result<Timestamp, String> {
     since_in(text, &Zoned::now())

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::audience;
 use super::error::CliError;
@@ -49,7 +48,6 @@ pub(super) async fn run(Args { agent, whose, follow, since, json }: Args) -> Res
     let path = place.home.team(&settings.team).audit();
     let mut wanted = agent.map(|word| Wanted::of(word, &TeamQueues::new(&place.home, settings)));
     let mut reader = Reader::open(path.clone());
-    let zone = TimeZone::system();
     let (mut is_empty, mut has_shown, mut is_told) = (true, false, false);
     loop {
         let lines = reader.read().map_err(|error| CliError::Unreadable { path: path.clone(), error })?;
@@ -61,7 +59,7 @@ pub(super) async fn run(Args { agent, whose, follow, since, json }: Args) -> Res
             if !concerns || since.is_some_and(|since| told.at < since) {
                 continue;
             }
-            page += &if json { line.into() } else { Cow::from(shown(&told, &zone)) };
+            page += &if json { line.into() } else { Cow::from(shown(&told)) };
             page.push('\n');
         }
         has_shown |= !page.is_empty();
@@ -114,9 +112,8 @@ impl Wanted {
     }
 }
 
-fn shown(told: &Told, zone: &TimeZone) -> String {
-    let at = told.at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S");
-    on_one_line(&format!("{at}  {}", told.line()))
+fn shown(told: &Told) -> String {
+    on_one_line(&format!("{}  {}", time::of_here(told.at), told.line()))
 }
 
 #[cfg(test)]
@@ -127,8 +124,9 @@ mod tests {
     fn a_line_says_who_did_what_to_whom_on_one_line() {
         let line = r#"{"v":1,"at":"2026-11-25T13:12:38Z","agent":"ana","who":"team-lead","action":"atm_send","to":"ana","text":"a\nb \u001b[2J","result":"sent"}"#;
         let told = Told::parse(line).unwrap();
-        let shown = shown(&told, &TimeZone::UTC);
-        assert!(shown.starts_with("2026-11-25 13:12:38  team-lead → ana  atm_send: sent  \"a"), "{shown}");
+        let shown = shown(&told);
+        let begins = format!("{}  team-lead → ana  atm_send: sent  \"a", time::of_here(told.at));
+        assert!(shown.starts_with(&begins), "{shown}");
         assert!(shown.lines().count() == 1 && !shown.contains('\u{1b}'), "{shown}");
     }
 }

@@ -41,20 +41,6 @@ impl ClaudePost {
         Inbox { path: self.files.inbox(of), patience: self.roster.patience }
     }
 
-    /// Whether this member is there, and is the only one whom its inbox belongs to.
-    fn check_recipient(&self, to: &MemberName) -> Result<(), MailError> {
-        let members = self.roster.members()?.ok_or_else(|| self.roster.no_team())?;
-        let team = self.team().clone();
-        if !members.iter().any(|member| member.name == to.as_str()) {
-            return Err(MailError::UnknownRecipient { to: to.clone(), team, known: known(&members) });
-        }
-        let mut others = members.into_iter().filter(|member| member.name != to.as_str());
-        match others.find(|other| to.shares_inbox_with(&other.name)) {
-            Some(other) => Err(MailError::SharedInbox { to: to.clone(), other: other.name, team }),
-            None => Ok(()),
-        }
-    }
-
     /// Not more than is missing: the directory of a team that Claude deletes meanwhile is not made again.
     fn make_inboxes(&self) -> Result<(), MailError> {
         let dir = self.files.inboxes();
@@ -123,6 +109,19 @@ impl Post for ClaudePost {
 
     fn set_active(&self, agent: &AgentId, activity: Activity) -> Result<bool, MailError> {
         self.roster.set_active(agent, activity)
+    }
+
+    fn check_recipient(&self, to: &MemberName) -> Result<(), MailError> {
+        let members = self.roster.members()?.ok_or_else(|| self.roster.no_team())?;
+        let team = self.team().clone();
+        if !members.iter().any(|member| member.name == to.as_str()) {
+            return Err(MailError::UnknownRecipient { to: to.clone(), team, known: known(&members) });
+        }
+        let mut others = members.into_iter().filter(|member| member.name != to.as_str());
+        match others.find(|other| to.shares_inbox_with(&other.name)) {
+            Some(other) => Err(MailError::SharedInbox { to: to.clone(), other: other.name, team }),
+            None => Ok(()),
+        }
     }
 
     fn send(&self, to: &MemberName, drafts: &[Draft]) -> Result<Sent, MailError> {

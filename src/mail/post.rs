@@ -44,6 +44,9 @@ pub trait Post: Send + Sync {
     /// Says whether an agent of ours is at work; answers whether it is a member.
     fn set_active(&self, agent: &AgentId, activity: Activity) -> Result<bool, MailError>;
 
+    /// Whether this member is there, and is the only one whom its inbox belongs to.
+    fn check_recipient(&self, to: &MemberName) -> Result<(), MailError>;
+
     /// Puts messages into a member's inbox, all or none.
     fn send(&self, to: &MemberName, drafts: &[Draft]) -> Result<Sent, MailError>;
 

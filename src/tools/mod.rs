@@ -8,6 +8,7 @@ mod args;
 mod office;
 mod people;
 mod reading;
+mod recipient;
 mod refusal;
 mod sent;
 mod showing;

@@ -23,6 +23,8 @@ use crate::session::{Caller, Record};
 const BROADCAST_EVERY: Duration = Duration::from_secs(60);
 /// To how many at once.
 const BROADCAST_MAX: usize = 20;
+/// How much of all messages together a client's model is shown, in bytes.
+const MODEL_ROOM: usize = 58_000;
 /// How long a summary may be, in characters.
 const SUMMARY_MAX: usize = 200;
 
@@ -56,6 +58,8 @@ pub(super) struct Inner {
     lead: AgentName,
     journal: Journal,
     pub(super) ledger: Ledger,
+    /// How much of all messages together the client is shown, in bytes.
+    pub(super) client_room: usize,
     /// When each speaker has written to everybody, or has begun to, by a clock that does not jump.
     broadcasts: Mutex<HashMap<String, Instant>>,
 }
@@ -69,8 +73,17 @@ impl fmt::Debug for Office {
 impl Office {
     /// That of these teams; records and what else is kept is in `dir`.
     pub fn new(teams: Teams, dir: TeamDir, lead: AgentName, journal: Journal) -> Office {
+        Office::with_room(MODEL_ROOM, teams, dir, lead, journal)
+    }
+
+    /// The same for a person as the client, who reads all of a letter.
+    pub fn of_person(teams: Teams, dir: TeamDir, name: AgentName, journal: Journal) -> Office {
+        Office::with_room(usize::MAX, teams, dir, name, journal)
+    }
+
+    fn with_room(client_room: usize, teams: Teams, dir: TeamDir, lead: AgentName, journal: Journal) -> Office {
         let (ledger, broadcasts) = (Ledger::of(&dir), Mutex::default());
-        Office { inner: Arc::new(Inner { teams, dir, lead, journal, ledger, broadcasts }) }
+        Office { inner: Arc::new(Inner { teams, dir, lead, journal, ledger, client_room, broadcasts }) }
     }
 
     /// What the client is called.

@@ -24,9 +24,7 @@ use crate::steps;
 const LIMIT: usize = 20;
 /// How many may be asked for.
 pub const LIMIT_MAX: usize = 200;
-/// How much of all messages together the client is shown, in bytes.
-const CLIENT_ROOM: usize = 58_000;
-/// The same for an agent. Of a longer result Codex shows its model the beginning and the end only (0.169.0: of more than
+/// How much of all messages together an agent is shown, in bytes. Of a longer result Codex shows its model the beginning and the end only (0.169.0: of more than
 /// 48,000 bytes, with a model that it does not know of more than 12,000).
 const AGENT_ROOM: usize = 10_000;
 /// What is said of mail that stays unread.
@@ -111,7 +109,10 @@ impl Office {
 }
 
 fn summary(answer: &Answer) -> String {
-    format!("{} messages", answer.value["messages"].as_array().map_or(0, Vec::len))
+    match answer.value["messages"].as_array().map_or(0, Vec::len) {
+        1 => "1 message".to_owned(),
+        many => format!("{many} messages"),
+    }
 }
 
 impl Reading {
@@ -262,7 +263,7 @@ impl Inner {
         let oldest_first = which == Which::Unread;
         keep(&mut found, limit, oldest_first);
         let room = match speaker {
-            Speaker::Lead => CLIENT_ROOM,
+            Speaker::Lead => self.client_room,
             Speaker::Agent(_) => AGENT_ROOM,
         };
         let tool = tool(speaker);

@@ -1,10 +1,15 @@
 //! `mail`: people take part in the mail of a team.
 
 use std::fs;
+use std::process::Stdio;
 
+use jiff::Timestamp;
+use jiff::tz::{TimeZone, offset};
 use serde_json::{Value, json};
 
-use crate::queue_cli::Pair;
+use crate::queue_cli::{Pair, said};
+#[cfg(unix)]
+use crate::stage::PROGRAM;
 
 #[tokio::test]
 async fn a_human_takes_part_in_the_mail_under_a_name_of_the_team() {
@@ -110,4 +115,115 @@ async fn wrong_arguments_of_mail_end_with_2_and_a_word_for_people() {
         assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{args:?}: {said:?}");
         assert!(said.stderr.contains(says), "{args:?}: {said:?}");
     }
+}
+
+#[tokio::test]
+async fn a_person_reads_a_long_letter_whole() {
+    let team = Pair::gather().await;
+    let long = "0123456789".repeat(20_000);
+    for text in ["before", &long, "after"] {
+        let sent = team.hears(&["mail", "send", "team-lead", "--as", "sam"], text).await;
+        assert_eq!(sent.code, Some(0), "{sent:?}");
+    }
+    let read = team.told(&["mail", "read", "--keep"]).await;
+    let texts: Vec<&str> =
+        read["messages"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap()).collect();
+    assert!(texts == ["before", &long, "after"], "{:?}", texts.iter().map(|text| text.len()).collect::<Vec<_>>());
+    let page = team.shows(&["mail", "read"]).await;
+    assert!(page.contains(&format!("\n  {long}\n")) && page.ends_with("\n  after\n"), "{} bytes", page.len());
+}
+
+#[tokio::test]
+async fn who_reads_a_part_of_the_mail_hears_that_there_is_more() {
+    let team = Pair::gather().await;
+    for text in ["one", "two", "three"] {
+        team.shows(&["mail", "send", "team-lead", text, "--as", "sam"]).await;
+    }
+    let kept = team.says(&["mail", "read", "--keep", "--limit", "1"]).await;
+    assert_eq!(kept.stderr, "2 more are unread: --limit shows more at once\n");
+    let part = team.says(&["mail", "read", "--limit", "2"]).await;
+    assert!(part.stdout.contains("  two\n") && !part.stdout.contains("three"), "{part:?}");
+    assert_eq!(part.stderr, "1 more is unread: mail read again\n");
+    let json = team.says(&["mail", "read", "--all", "--limit", "1", "--json"]).await;
+    assert_eq!(json.stderr, "these are the newest 1 of 3: --limit shows more at once\n");
+    assert_eq!(team.says(&["mail", "read"]).await.stderr, "");
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_makes_nothing() {
+    let team = Pair::gather().await;
+    let before = team.stage.files();
+    let known = "there is no eve to write to; you can write to ana, bob";
+    let cases = [
+        (&["eve", "hi"][..], known),
+        (&["eve@red", "hi"], known),
+        (&["eve", "hi", "--as", "sam"], known),
+        (&["eve@blue", "hi", "--as", "sam"], "blue"),
+        (&["team-lead", "hi"], "would write to itself"),
+        (&["sam", "hi", "--as", "sam"], "would write to itself"),
+    ];
+    for (args, says) in cases {
+        let said = team.says(&[&["mail", "send"], args].concat()).await;
+        assert!(said.code == Some(2) && said.stderr.contains(says), "{args:?}: {said:?}");
+        assert_eq!(team.stage.files(), before, "{args:?}");
+    }
+    team.shows(&["mail", "send", "team-lead", "hi", "--as", "sam"]).await;
+    assert_eq!(team.members().await, ["team-lead", "sam"]);
+}
+
+#[tokio::test]
+async fn people_are_told_the_time_of_here_and_programs_that_of_the_world() {
+    let team = Pair::gather().await;
+    let here = async |args: &[&str]| {
+        let mut command = team.stage.program(&[args, &["--team", "red"]].concat());
+        command.env("TZ", "<+14>-14").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let said = said(command, b"").await;
+        assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
+        said.stdout
+    };
+    let local = |utc: &Value| {
+        let at: Timestamp = utc.as_str().unwrap().parse().unwrap();
+        at.to_zoned(TimeZone::fixed(offset(14))).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    };
+    team.shows(&["mail", "send", "team-lead", "hi", "--as", "sam"]).await;
+    let at = local(&team.told(&["mail", "list", "--as", "sam"]).await["sent"][0]["timestamp"]);
+    let list = here(&["mail", "list", "--as", "sam"]).await;
+    assert!(list.contains(&format!("\n{at} to team-lead: unread")), "{at}: {list}");
+    let at = local(&team.told(&["mail", "read", "--keep"]).await["messages"][0]["timestamp"]);
+    let read = here(&["mail", "read"]).await;
+    assert!(read.starts_with(&format!("sam (red), {at}\n")), "{at}: {read}");
+    let id = team.shows(&["queue", "push", "ana", "hi"]).await;
+    let at = local(&team.told(&["queue", "show", id.trim()]).await["enqueued_at"]);
+    let shown = here(&["queue", "show", id.trim()]).await;
+    assert!(shown.contains(&format!("  {at} (")), "{at}: {shown}");
+    team.close(&team.bob);
+    let closed = team.told(&["sessions", "--name", "bob"]).await;
+    let pruned = here(&["sessions", "--prune"]).await;
+    assert!(pruned.ends_with(&format!("last active {}\n", local(&closed[0]["last_active"]))), "{pruned}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_nobody_could_read_stays_unread() {
+    let team = Pair::gather().await;
+    team.shows(&["mail", "send", "team-lead", "hi", "--as", "sam"]).await;
+    let mut command = team.stage.shell(&format!("exec {PROGRAM} mail read --team red >&-"));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let closed = said(command, b"").await;
+    assert!(closed.code == Some(1) && closed.stderr.contains("cannot be written: it is closed"), "{closed:?}");
+    assert!(team.shows(&["mail", "list"]).await.starts_with("1 unread."));
+    let mut command = team.stage.shell(&format!("exec {PROGRAM} mail read --team red >/dev/null"));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    assert_eq!(said(command, b"").await.code, Some(0), "who throws it away has had it");
+    assert!(team.shows(&["mail", "list"]).await.starts_with("0 unread."));
+}
+
+#[tokio::test]
+async fn who_leaves_hears_of_mail_that_is_unread() {
+    let team = Pair::gather().await;
+    team.shows(&["mail", "send", "ana", "hello", "--as", "sam"]).await;
+    team.shows(&["mail", "send", "sam", "I am the lead"]).await;
+    let left = team.says(&["mail", "leave", "--as", "sam"]).await;
+    assert_eq!(left.stdout, "sam has left the team red.\n");
+    assert_eq!(left.stderr, "1 message is unread; it stays in the inbox\n");
 }

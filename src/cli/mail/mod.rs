@@ -2,6 +2,7 @@
 
 mod error;
 
+use std::io;
 use std::sync::Arc;
 
 use clap::Subcommand;
@@ -10,9 +11,9 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use super::place::Place;
 use super::whose::Whose;
-use super::{input, output};
+use super::{audience, input, output, time};
 use crate::home::TeamDir;
-use crate::ids::{Address, AgentName, Team};
+use crate::ids::{Address, AgentName, MemberName, Team};
 use crate::journal::Journal;
 use crate::mail::{MESSAGE_MAX, Member, Person, Post, Teams, TeamsSetup};
 use crate::session::{Record, Who};
@@ -96,6 +97,9 @@ pub(super) async fn run(Args { name, whose, command }: Args) -> Result<(), CliEr
         }
         Command::Read { all, keep, limit, json } => {
             counter.look()?;
+            if !audience::is_there() {
+                return Err(CliError::Output(io::Error::other("it is closed; no mail was marked as read")));
+            }
             let (office, journal) = counter.open();
             let limit = limit.and_then(|limit| usize::try_from(limit).ok());
             let args = ReadMailArgs { all, limit, mark_read: keep.then_some(false), ..ReadMailArgs::default() };
@@ -106,8 +110,9 @@ pub(super) async fn run(Args { name, whose, command }: Args) -> Result<(), CliEr
             if text.trim().is_empty() {
                 return Err(MailFailure::Blank.into());
             }
-            let joined = counter.join()?;
             let (office, journal) = counter.open();
+            office.look_for(&Speaker::Lead, &to, &counter.place.loaded.settings.lead).await?;
+            let joined = counter.join()?;
             let sent = closing(&journal, send(&office, &to, text).await).await;
             // Who has said nothing has not joined.
             if let (Err(CliError::Mail(_)), Joined::Now) = (&sent, joined) {
@@ -131,10 +136,24 @@ async fn list(office: &Office, json: bool) -> Result<(), CliError> {
     if json {
         return output::json(&json!({ "unread": unread.value["unread"], "sent": sent.value["messages"] }));
     }
-    output::text(&format!("{}\n{}\n", unread.text, output::visible(&sent.text)))
+    output::text(&format!("{}\n{}", unread.text, fates(&sent.value)))
+}
+
+/// What became of what was sent, a line each.
+fn fates(sent: &Value) -> String {
+    let line = |message: &Value| {
+        let [to, fate, id] = ["to", "fate", "message_id"].map(|field| word(message, field));
+        let begins = output::visible(&format!("{:?}", message["begins"].as_str().unwrap_or_default()));
+        format!("{} to {to}: {fate} (message {id}, {begins})\n", at(message))
+    };
+    match messages(sent) {
+        [] => "You have sent nothing.\n".to_owned(),
+        sent => sent.iter().map(line).collect(),
+    }
 }
 
 async fn read(office: &Office, args: ReadMailArgs, json: bool) -> Result<(), CliError> {
+    let (is_all, is_kept) = (args.all, args.mark_read == Some(false));
     let Reading { answer, marking } = office.read(&Speaker::Lead, args).await?;
     if json {
         output::json(&answer.value)?;
@@ -142,7 +161,24 @@ async fn read(office: &Office, args: ReadMailArgs, json: bool) -> Result<(), Cli
         output::text(&page(&answer.value))?;
     }
     // Printed, it is read.
-    Ok(marking.mark().await?)
+    marking.mark().await?;
+    let total = answer.value["total"].as_u64().unwrap_or_default();
+    let shown = messages(&answer.value).len();
+    match (total.saturating_sub(shown as u64), is_all, is_kept) {
+        (0, _, _) => {}
+        (_, true, _) => {
+            output::note(format_args!("these are the newest {shown} of {total}: --limit shows more at once"))
+        }
+        (more, false, true) => {
+            output::note(format_args!("{more} more {} unread: --limit shows more at once", are(more)))
+        }
+        (more, false, false) => output::note(format_args!("{more} more {} unread: mail read again", are(more))),
+    }
+    Ok(())
+}
+
+fn are(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 async fn send(office: &Office, to: &Address, text: String) -> Result<(), CliError> {
@@ -151,15 +187,26 @@ async fn send(office: &Office, to: &Address, text: String) -> Result<(), CliErro
     output::text(&format!("{}\n", output::visible(&sent.text)))
 }
 
+fn messages(read: &Value) -> &[Value] {
+    read["messages"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn word(message: &Value, field: &str) -> String {
+    output::visible(message[field].as_str().unwrap_or_default())
+}
+
+/// When it was written; what its writer gives as a time need not be one.
+fn at(message: &Value) -> String {
+    let given = word(message, "timestamp");
+    given.parse().map_or(given, time::of_here)
+}
+
 fn page(read: &Value) -> String {
-    let messages = read["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let word = |message: &Value, field: &str| output::visible(message[field].as_str().unwrap_or_default());
     let one = |message: &Value| {
-        let cut = message["cut"].as_u64().map(|cut| format!("\n({cut} more characters)")).unwrap_or_default();
-        let (from, team, at) = (word(message, "from"), word(message, "team"), word(message, "timestamp"));
-        format!("{from} ({team}), {at}\n{}{cut}\n", indented(&word(message, "text")))
+        let (from, team, at) = (word(message, "from"), word(message, "team"), at(message));
+        format!("{from} ({team}), {at}\n{}\n", indented(&word(message, "text")))
     };
-    match messages {
+    match messages(read) {
         [] => "No mail.\n".to_owned(),
         messages => messages.iter().map(one).collect::<Vec<_>>().join("\n"),
     }
@@ -221,13 +268,19 @@ impl Counter {
             return Err(MailFailure::IsLead(self.name.clone()).into());
         }
         self.look()?;
-        self.post().leave_person(&self.name)?;
+        let post = self.post();
+        post.leave_person(&self.name)?;
+        match post.count_unread(&MemberName::from(&self.name)) {
+            Ok(0) | Err(_) => {}
+            Ok(1) => output::note(format_args!("1 message is unread; it stays in the inbox")),
+            Ok(many) => output::note(format_args!("{many} messages are unread; they stay in the inbox")),
+        }
         output::text(&format!("{} has left the team {}.\n", self.name, self.team()))
     }
 
     fn open(&self) -> (Office, Journal) {
         let journal = Journal::open(&self.place.home, self.team());
-        (Office::new(self.teams(&self.name), self.dir(), self.name.clone(), journal.clone()), journal)
+        (Office::of_person(self.teams(&self.name), self.dir(), self.name.clone(), journal.clone()), journal)
     }
 
     fn post(&self) -> Arc<dyn Post> {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::shown::{Arrived, Shown};
 use super::team::{Found, TeamQueues};
 use crate::cli::error::CliError;
-use crate::cli::output;
 use crate::cli::output::{age, visible};
+use crate::cli::{output, time};
 use crate::ids::EntryId;
 use crate::plain::on_one_line;
 use crate::queue::Urgency;
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args, team: &TeamQueues) -> Result<(), CliError> {
                 ("thread", receipt.thread.to_string()),
                 ("turn", receipt.turn.to_string()),
                 ("delivery", delivered.delivery.to_string()),
-                ("at", delivered.at.to_string()),
+                ("at", time::of_here(delivered.at)),
             ]))
         }
     }
@@ -54,10 +54,18 @@ fn page(entry: &Shown<'_>, called: &str) -> String {
         ("id", entry.id.to_string()),
         ("agent", called.to_owned()),
         ("state", format!("{}{state}", entry.state.word())),
-        ("enqueued", format!("{} ({} ago)", entry.enqueued_at, age(entry.enqueued_at, Timestamp::now()))),
+        (
+            "enqueued",
+            format!("{} ({} ago)", time::of_here(entry.enqueued_at), age(entry.enqueued_at, Timestamp::now())),
+        ),
         ("attempts", entry.attempts.to_string()),
     ];
-    all.extend(entry.last_failure.as_ref().map(|failure| ("last", format!("{} ({})", failure.what, failure.at))));
+    all.extend(
+        entry
+            .last_failure
+            .as_ref()
+            .map(|failure| ("last", format!("{} ({})", failure.what, time::of_here(failure.at)))),
+    );
     if let Some(text) = entry.text {
         let urgency = match text.urgency {
             Urgency::Normal => "normal",
@@ -66,7 +74,7 @@ fn page(entry: &Shown<'_>, called: &str) -> String {
         all.push(("urgency", urgency.to_owned()));
         all.extend(text.from.clone().map(|from| ("from", from)));
         all.extend(text.kind.clone().map(|kind| ("kind", kind)));
-        all.extend(text.expires_at.map(|at| ("expires", at.to_string())));
+        all.extend(text.expires_at.map(|at| ("expires", time::of_here(at))));
     }
     let mut page = lines(&all);
     if let Some(text) = entry.text {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::team::Member;
+use crate::cli::time;
 use crate::ids::{AgentId, AgentName, EntryId};
 use crate::plain::is_unseen;
 use crate::queue::{Delivered, Holder, Listed, Reason, Standing, Text, Tries};
@@ -71,7 +72,9 @@ impl State<'_> {
                 holder.process.pid, holder.delivery
             )),
             State::ForeignLock => Some("another program has locked it; the lock counts for queue_ttl_secs".to_owned()),
-            State::Dead { reason: Some(reason) } => Some(format!("{} ({})", reason.why, reason.buried_at)),
+            State::Dead { reason: Some(reason) } => {
+                Some(format!("{} ({})", reason.why, time::of_here(reason.buried_at)))
+            }
             State::Dead { reason: None } => Some("nobody left a word why".to_owned()),
             State::Unusable { why } => Some((*why).to_owned()),
         }
