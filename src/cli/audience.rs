@@ -21,24 +21,6 @@ pub(super) async fn gone() -> CliError {
     }
 }
 
-/// Whether stdout goes anywhere. Where it was closed, or its parent wants nothing of it, it is the null device, open for reading
-/// too: Rust's runtime opens that for one that is closed. Who writes `>/dev/null` has it open for writing only.
-#[cfg(unix)]
-pub(super) fn is_there() -> bool {
-    use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
-
-    let stdout = std::io::stdout();
-    let is_for_both = fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR));
-    let is_null = || Some(fstat(&stdout).ok()?.st_rdev == stat("/dev/null").ok()?.st_rdev);
-    !(is_for_both && is_null().unwrap_or_default())
-}
-
-/// That it does not cannot be known here.
-#[cfg(not(unix))]
-pub(super) fn is_there() -> bool {
-    true
-}
-
 /// Comes never: here it cannot be known.
 #[cfg(not(unix))]
 pub(super) async fn gone() -> CliError {

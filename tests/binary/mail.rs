@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::queue_cli::{Pair, said};
 #[cfg(unix)]
-use crate::stage::PROGRAM;
 
 #[tokio::test]
 async fn a_human_takes_part_in_the_mail_under_a_name_of_the_team() {
@@ -200,22 +199,6 @@ async fn people_are_told_the_time_of_here_and_programs_that_of_the_world() {
     let closed = team.told(&["sessions", "--name", "bob"]).await;
     let pruned = here(&["sessions", "--prune"]).await;
     assert!(pruned.ends_with(&format!("last active {}\n", local(&closed[0]["last_active"]))), "{pruned}");
-}
-
-#[cfg(unix)]
-#[tokio::test]
-async fn what_nobody_could_read_stays_unread() {
-    let team = Pair::gather().await;
-    team.shows(&["mail", "send", "team-lead", "hi", "--as", "sam"]).await;
-    let mut command = team.stage.shell(&format!("exec {PROGRAM} mail read --team red >&-"));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let closed = said(command, b"").await;
-    assert!(closed.code == Some(1) && closed.stderr.contains("cannot be written: it is closed"), "{closed:?}");
-    assert!(team.shows(&["mail", "list"]).await.starts_with("1 unread."));
-    let mut command = team.stage.shell(&format!("exec {PROGRAM} mail read --team red >/dev/null"));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    assert_eq!(said(command, b"").await.code, Some(0), "who throws it away has had it");
-    assert!(team.shows(&["mail", "list"]).await.starts_with("0 unread."));
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 
 mod error;
 
-use std::io;
 use std::sync::Arc;
 
 use clap::Subcommand;
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use super::place::Place;
 use super::whose::Whose;
-use super::{audience, input, output, time};
+use super::{input, output, time};
 use crate::home::TeamDir;
 use crate::ids::{Address, AgentName, MemberName, Team};
 use crate::journal::Journal;
@@ -97,9 +96,6 @@ pub(super) async fn run(Args { name, whose, command }: Args) -> Result<(), CliEr
         }
         Command::Read { all, keep, limit, json } => {
             counter.look()?;
-            if !audience::is_there() {
-                return Err(CliError::Output(io::Error::other("it is closed; no mail was marked as read")));
-            }
             let (office, journal) = counter.open();
             let limit = limit.and_then(|limit| usize::try_from(limit).ok());
             let args = ReadMailArgs { all, limit, mark_read: keep.then_some(false), ..ReadMailArgs::default() };
