@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::super::claude_config::{Entry, Files, Here, Launch, Spot};
@@ -40,7 +41,7 @@ pub(super) fn has_fingerprint(file: &Path, known: Uuid) -> bool {
 async fn add(register: &Register, claude: &Claude, memory: &mut Held) -> Result<(), SetupFailure> {
     let text = || fs::read_to_string(&register.file).unwrap_or_default();
     let (before, there) = (text(), registered(register));
-    memory.keep(Done::Told(register.clone()))?;
+    memory.keep(Done::Told { register: register.clone(), at: Timestamp::now() })?;
     let told = claude.told(&register.add(), &register.directory).await;
     // Whatever it said: what counts is what it wrote.
     let after = text();
