@@ -212,6 +212,18 @@ async fn variables_that_env_was_given_become_those_of_the_entry_and_are_argument
 }
 
 #[tokio::test]
+async fn an_entry_that_somebody_has_changed_back_is_gone_already_with_its_variables() {
+    let home = Home::new().await;
+    let lost = r#"{"mcpServers": {"a": {"command": "env", "args": ["A=1", "B=2", "codex", "mcp-server"]}}}"#;
+    home.write(&home.claude(), lost);
+    home.shows(&["--yes"]).await;
+    home.write(&home.claude(), lost);
+    let back = home.shows(&["--undo", "--yes"]).await;
+    assert!(back.starts_with("gone already: change the entry `a`"), "{back}");
+    assert_eq!(read(&home.claude()), lost);
+}
+
+#[tokio::test]
 async fn setups_at_the_same_time_remember_all_that_they_do() {
     let home = Home::new().await;
     let setup = async |name: &str| {

@@ -152,7 +152,7 @@ fn exchange_back(
 ) -> Result<Back, SetupFailure> {
     in_file(spot, |text, entry| {
         if !edit.has_left(entry) {
-            let is_back = serde_json::from_str(entry).ok() == before.launch();
+            let is_back = before.is_in(entry, variables);
             return Some((if is_back { Back::Already } else { Back::Left }, Change::None));
         }
         let path = spot.path();
