@@ -138,6 +138,8 @@ async fn files_come_back_to_the_byte_and_what_setup_has_made_goes_again() {
         "",
         " \n",
         "{\"foo\":1}",
+        "\u{feff}{\"foo\":1}\r\n",
+        "\u{feff}",
         "{ }\n",
         "{\"mcpServers\": {}, \"ümlaut\": \"é\"}",
     ] {
