@@ -35,6 +35,16 @@ async fn a_broken_file_of_claude_codes_is_not_given_to_claude_code() {
     home.write(&home.claude(), "{");
     let said = home.says(&["--yes"]).await;
     assert!(said.code == Some(2) && said.stderr.contains(".claude.json cannot be changed: it is no JSON"), "{said:?}");
+    assert!(said.stderr.contains("Hint: mend it, and run") && !said.stderr.contains("move it away"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_was_passed_over_is_said_without_claude_code_too() {
+    let home = Home::new().await;
+    home.write(&home.mcp_json(), "{");
+    let said = home.says(&["--yes"]).await;
+    assert!(said.code == Some(1) && said.stderr.contains("not on PATH"), "{said:?}");
+    assert!(said.stderr.contains(".mcp.json was passed over: it is no JSON"), "{said:?}");
 }
 
 #[cfg(unix)]

@@ -32,7 +32,7 @@ impl Claude {
 
     /// Has it do what these words say.
     pub(super) async fn told(&self, words: &[&str], directory: &Path) -> Result<(), SetupFailure> {
-        let program = self.0.as_ref().ok_or(SetupFailure::NoClaude)?;
+        let program = self.0.as_ref().ok_or(SetupFailure::NoClaude { notes: Vec::new() })?;
         let command = shell::line(["claude"].into_iter().chain(words.iter().copied()));
         let mut process = Command::new(program);
         process.args(words).current_dir(directory).kill_on_drop(true);

@@ -88,7 +88,9 @@ impl Program {
 
 /// Plans everything that clients are told.
 pub(super) fn clients(wish: &Wish, seen: &Seen<'_>) -> Result<Plan, SetupFailure> {
-    let mut plan = Plan::default();
+    let passed_over = |(file, why): &(PathBuf, String)| format!("{} was passed over: {why}", file.display());
+    let notes = seen.found.unread.iter().map(passed_over).collect();
+    let mut plan = Plan { notes, ..Plan::default() };
     if wish.registration != Registration::None {
         for entry in &seen.found.entries {
             plan.take(fate(entry, wish, seen));
@@ -99,9 +101,6 @@ pub(super) fn clients(wish: &Wish, seen: &Seen<'_>) -> Result<Plan, SetupFailure
     }
     if wish.mcp_json {
         plan.enter(wish, seen)?;
-    }
-    for (file, why) in &seen.found.unread {
-        plan.notes.push(format!("{} was passed over: {why}", file.display()));
     }
     let is_shared = |step: &Step| match step {
         Step::Register(register) => register.scope == Scope::Project,
@@ -209,10 +208,10 @@ impl Plan {
             return Err(SetupFailure::NameTaken { name: wish.name.clone(), file: other.spot.file.clone() });
         }
         if !seen.has_claude {
-            if self.steps.is_empty() && !wish.mcp_json {
-                return Err(SetupFailure::NoClaude);
+            if self.steps.is_empty() && self.by_hand.is_empty() && !wish.mcp_json {
+                return Err(SetupFailure::NoClaude { notes: self.notes.clone() });
             }
-            self.notes.push(SetupFailure::NoClaude.to_string());
+            self.notes.push(SetupFailure::NoClaude { notes: Vec::new() }.to_string());
             return Ok(());
         }
         let (holder, file) = match scope {
