@@ -1,6 +1,5 @@
 //! `setup`: what it does not do, and how it says so.
 
-#[cfg(unix)]
 use std::fs;
 
 use crate::setup::{Home, read};
@@ -124,6 +123,32 @@ async fn a_shell_line_is_reported_with_what_to_write_instead() {
     assert!(said.stdout.contains("By hand: ") && said.stdout.contains("`codex` in "), "{said:?}");
     assert!(said.stdout.contains(r#""args": ["serve"]"#) && !said.stdout.contains("hidden"), "{said:?}");
     assert_eq!(read(&home.claude()), line);
+}
+
+#[tokio::test]
+async fn a_secret_among_the_arguments_is_neither_shown_nor_kept_nor_lost() {
+    let home = Home::new().await;
+    let lost = r#"{"mcpServers": {"codex": {"command": "codex", "args": ["mcp-server", "-c", "model_providers.k.key=hidden"]}}}"#;
+    home.write(&home.claude(), lost);
+    let said = home.says(&["--yes"]).await;
+    assert!(said.stdout.contains("By hand: ") && said.stdout.contains("(-c model_providers.k.key=...)"), "{said:?}");
+    assert!(!said.stdout.contains("hidden") && !said.stderr.contains("hidden"), "{said:?}");
+    assert!(!home.memory().exists());
+    assert_eq!(read(&home.claude()), lost);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_there_twice_is_refused_and_said() {
+    let home = Home::new().await;
+    let entry = r#""a": {"command": "codex", "args": ["mcp-server"]}"#;
+    for file in [home.mcp_json(), home.claude()] {
+        let twice = format!("{{\"mcpServers\": {{{entry}, {entry}}}}}");
+        home.write(&file, &twice);
+        let said = home.says(&["--yes"]).await;
+        assert!(said.code == Some(2) && said.stderr.contains("the server \"a\" is there twice"), "{said:?}");
+        assert_eq!(read(&file), twice);
+        fs::remove_file(&file).unwrap();
+    }
 }
 
 #[cfg(unix)]
