@@ -115,12 +115,13 @@ impl Files {
 
 impl Found {
     fn read(&mut self, file: &Path, entries: impl Fn(&str, &Path) -> Vec<Entry>) {
-        match fs::read_to_string(file) {
+        let text = fs::read_to_string(file);
+        match text.as_ref().map(|content| json_edit::behind_bom(content).1) {
             // As empty as one that is not there.
             Ok(text) if text.trim().is_empty() => {}
             Ok(text) => {
-                self.entries.extend(entries(&text, file));
-                self.unread.extend(json_edit::trouble(&text, &["mcpServers"]).map(|why| (file.to_owned(), why)));
+                self.entries.extend(entries(text, file));
+                self.unread.extend(json_edit::trouble(text, &["mcpServers"]).map(|why| (file.to_owned(), why)));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if file.symlink_metadata().is_ok() {

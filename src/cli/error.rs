@@ -344,7 +344,7 @@ fn of_top(failure: &TopFailure) -> Option<&'static str> {
 
 fn of_setup(failure: &SetupFailure) -> Option<Cow<'static, str>> {
     let hint = match failure {
-        SetupFailure::NoClaude => {
+        SetupFailure::NoClaude { .. } => {
             "`atm-agent-mcp setup --mcp-json` writes the entry into .mcp.json here, which Claude Code and other clients read"
         }
         SetupFailure::NameTaken { .. } => "choose another one with --name",
@@ -358,6 +358,10 @@ fn of_setup(failure: &SetupFailure) -> Option<Cow<'static, str>> {
         }
         SetupFailure::ClaudeHangs { .. } => {
             "run that command in a terminal, where it can say what it waits for; `atm-agent-mcp setup` goes on from there"
+        }
+        // All that Claude Code knows is in it.
+        SetupFailure::Broken { file, .. } if file.ends_with(".claude.json") => {
+            "mend it, and run it again; nothing else was done. Claude Code names its backup, if there is one, when it is started"
         }
         SetupFailure::Broken { .. } => "mend it, or move it away, and run it again; nothing else was done",
         SetupFailure::LeadsOut { .. } => "put a file in its place, or change the one that it leads to yourself",

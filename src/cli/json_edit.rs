@@ -11,6 +11,14 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::ser::Formatter;
 use serde_json::value::RawValue;
 
+/// Before a text that is JSON without it; Claude Code (2.1.330) reads over it, as others do.
+const BOM: char = '\u{feff}';
+
+/// The byte order mark of a file, if it has one, and what stands behind it.
+pub(super) fn behind_bom(content: &str) -> (&str, &str) {
+    content.split_at(if content.starts_with(BOM) { BOM.len_utf8() } else { 0 })
+}
+
 /// The fields of an object in their order; `None` for anything else.
 pub(super) fn fields(object: &str) -> Option<Vec<(String, &str)>> {
     let Fields(fields) = serde_json::from_str(object).ok()?;

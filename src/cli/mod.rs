@@ -115,7 +115,7 @@ pub fn main() -> ExitCode {
             log::start();
         }
         let done = match command {
-            Command::Setup(args) => runtime.block_on(setup::run(args)),
+            Command::Setup(args) => return with_code(runtime, setup::run(args)),
             Command::Serve(args) => runtime.block_on(serve::run(args)),
             Command::Attach(args) => runtime.block_on(attach::run(args)),
             Command::Top(args) => {

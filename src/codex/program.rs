@@ -14,6 +14,9 @@ pub const UI_LEAVES_TOOLS: Version = Version(0, 153, 0);
 /// One that lets only one process write in a thread (0.144.6 lets any; those between were not looked at).
 pub const LOCKS_THREADS: Version = Version(0, 169, 0);
 
+/// The oldest without `codex mcp-server`.
+pub const LOST_ITS_SERVER: Version = Version(0, 154, 0);
+
 /// A version of Codex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(u32, u32, u32);

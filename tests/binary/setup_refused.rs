@@ -1,6 +1,5 @@
 //! `setup`: what it does not do, and how it says so.
 
-#[cfg(unix)]
 use std::fs;
 
 use crate::setup::{Home, read};
@@ -35,6 +34,16 @@ async fn a_broken_file_of_claude_codes_is_not_given_to_claude_code() {
     home.write(&home.claude(), "{");
     let said = home.says(&["--yes"]).await;
     assert!(said.code == Some(2) && said.stderr.contains(".claude.json cannot be changed: it is no JSON"), "{said:?}");
+    assert!(said.stderr.contains("Hint: mend it, and run") && !said.stderr.contains("move it away"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_was_passed_over_is_said_without_claude_code_too() {
+    let home = Home::new().await;
+    home.write(&home.mcp_json(), "{");
+    let said = home.says(&["--yes"]).await;
+    assert!(said.code == Some(1) && said.stderr.contains("not on PATH"), "{said:?}");
+    assert!(said.stderr.contains(".mcp.json was passed over: it is no JSON"), "{said:?}");
 }
 
 #[cfg(unix)]
@@ -114,6 +123,32 @@ async fn a_shell_line_is_reported_with_what_to_write_instead() {
     assert!(said.stdout.contains("By hand: ") && said.stdout.contains("`codex` in "), "{said:?}");
     assert!(said.stdout.contains(r#""args": ["serve"]"#) && !said.stdout.contains("hidden"), "{said:?}");
     assert_eq!(read(&home.claude()), line);
+}
+
+#[tokio::test]
+async fn a_secret_among_the_arguments_is_neither_shown_nor_kept_nor_lost() {
+    let home = Home::new().await;
+    let lost = r#"{"mcpServers": {"codex": {"command": "codex", "args": ["mcp-server", "-c", "model_providers.k.key=hidden"]}}}"#;
+    home.write(&home.claude(), lost);
+    let said = home.says(&["--yes"]).await;
+    assert!(said.stdout.contains("By hand: ") && said.stdout.contains("(-c model_providers.k.key=...)"), "{said:?}");
+    assert!(!said.stdout.contains("hidden") && !said.stderr.contains("hidden"), "{said:?}");
+    assert!(!home.memory().exists());
+    assert_eq!(read(&home.claude()), lost);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_there_twice_is_refused_and_said() {
+    let home = Home::new().await;
+    let entry = r#""a": {"command": "codex", "args": ["mcp-server"]}"#;
+    for file in [home.mcp_json(), home.claude()] {
+        let twice = format!("{{\"mcpServers\": {{{entry}, {entry}}}}}");
+        home.write(&file, &twice);
+        let said = home.says(&["--yes"]).await;
+        assert!(said.code == Some(2) && said.stderr.contains("the server \"a\" is there twice"), "{said:?}");
+        assert_eq!(read(&file), twice);
+        fs::remove_file(&file).unwrap();
+    }
 }
 
 #[cfg(unix)]

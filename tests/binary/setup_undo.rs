@@ -49,6 +49,47 @@ async fn what_is_gone_already_is_taken_back_already() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn a_claude_that_outlives_its_setup_is_ended_and_what_it_may_have_added_stays_remembered() {
+    use tokio::io::AsyncReadExt;
+    let home = Home::new().await;
+    let fifo = home.stage.home().join("held");
+    std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    let mut held = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&fifo).unwrap();
+    let sleep = which::which("sleep").unwrap();
+    home.with_claude(&format!(
+        "exec 3>'{}'; '{}' 1000 >&3 2>&3 & echo $7 >&3; echo ready >&3; wait",
+        fifo.display(),
+        sleep.display()
+    ));
+    let mut setup = home.command(&["--yes"]).spawn().unwrap();
+    let mut said = Vec::new();
+    while !said.ends_with(b"ready\n") {
+        crate::server::within("claude", held.read_buf(&mut said)).await.unwrap();
+    }
+    let pid = setup.id().unwrap().to_string();
+    std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert_eq!(crate::server::within("its end", setup.wait()).await.unwrap().code(), Some(130));
+    assert_eq!(crate::server::within("claude's end", held.read_buf(&mut said)).await.unwrap(), 0, "all of it is gone");
+
+    // As if it had been killed so that it could end nothing.
+    let back = home.shows(&["--undo", "--yes"]).await;
+    assert!(back.starts_with("not there (yet), so it stays remembered"), "{back}");
+    let program = String::from_utf8(said).unwrap().lines().next().unwrap().to_owned();
+    let entry = json!({"mcpServers": {"codex": {"type": "stdio", "command": program, "args": ["serve"], "env": {}}}});
+    home.write(&home.claude(), &entry.to_string());
+    let memory = read(&home.memory());
+    let back = home.shows(&["--undo", "--yes"]).await;
+    assert!(back.starts_with("taken back: ") && !home.memory().exists(), "{back}");
+    // It is not waited for for ever.
+    let mut old: Value = serde_json::from_str(&memory).unwrap();
+    old["done"][0]["at"] = json!("2026-01-01T00:00:00Z");
+    home.write(&home.memory(), &old.to_string());
+    let back = home.shows(&["--undo", "--yes"]).await;
+    assert!(back.starts_with("gone already: ") && !home.memory().exists(), "{back}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn an_entry_that_the_user_has_edited_stays() {
     let home = Home::new().await;
     home.with_claude(ADDS);
@@ -97,6 +138,8 @@ async fn files_come_back_to_the_byte_and_what_setup_has_made_goes_again() {
         "",
         " \n",
         "{\"foo\":1}",
+        "\u{feff}{\"foo\":1}\r\n",
+        "\u{feff}",
         "{ }\n",
         "{\"mcpServers\": {}, \"ümlaut\": \"é\"}",
     ] {
@@ -168,6 +211,18 @@ async fn variables_that_env_was_given_become_those_of_the_entry_and_are_argument
         let expected = if more { changed(lost) } else { lost.to_owned() };
         assert_eq!(read(&home.claude()), expected);
     }
+}
+
+#[tokio::test]
+async fn an_entry_that_somebody_has_changed_back_is_gone_already_with_its_variables() {
+    let home = Home::new().await;
+    let lost = r#"{"mcpServers": {"a": {"command": "env", "args": ["A=1", "B=2", "codex", "mcp-server"]}}}"#;
+    home.write(&home.claude(), lost);
+    home.shows(&["--yes"]).await;
+    home.write(&home.claude(), lost);
+    let back = home.shows(&["--undo", "--yes"]).await;
+    assert!(back.starts_with("gone already: change the entry `a`"), "{back}");
+    assert_eq!(read(&home.claude()), lost);
 }
 
 #[tokio::test]

@@ -60,13 +60,14 @@ fn general() -> Vec<CliError> {
 
 fn setup() -> Vec<SetupFailure> {
     vec![
-        SetupFailure::NoClaude,
+        SetupFailure::NoClaude { notes: Vec::new() },
         SetupFailure::NameTaken { name: "codex".to_owned(), file: path() },
         SetupFailure::Name("a b".to_owned()),
         SetupFailure::NoShell,
         SetupFailure::Claude { command: "claude mcp add …".to_owned(), said: text() },
         SetupFailure::ClaudeHangs { command: "claude mcp add …".to_owned(), secs: 30 },
         SetupFailure::Broken { file: path(), why: text() },
+        SetupFailure::Broken { file: "/PATH/.claude.json".into(), why: text() },
         SetupFailure::LeadsOut { file: path() },
         SetupFailure::Changed { file: path() },
         SetupFailure::Overtaken,

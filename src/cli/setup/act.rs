@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::super::claude_config::{Entry, Files, Here, Launch, Spot};
@@ -38,9 +39,12 @@ pub(super) fn has_fingerprint(file: &Path, known: Uuid) -> bool {
 }
 
 async fn add(register: &Register, claude: &Claude, memory: &mut Held) -> Result<(), SetupFailure> {
-    let text = || fs::read_to_string(&register.file).unwrap_or_default();
+    let text = || {
+        let content = fs::read_to_string(&register.file).unwrap_or_default();
+        json_edit::behind_bom(&content).1.to_owned()
+    };
     let (before, there) = (text(), registered(register));
-    memory.keep(Done::Told(register.clone()))?;
+    memory.keep(Done::Told { register: register.clone(), at: Timestamp::now() })?;
     let told = claude.told(&register.add(), &register.directory).await;
     // Whatever it said: what counts is what it wrote.
     let after = text();
@@ -55,7 +59,7 @@ async fn add(register: &Register, claude: &Claude, memory: &mut Held) -> Result<
             said: format!("it reports success, and the entry is not in {}", register.file.display()),
         }));
     };
-    // Claude Code's own file has that object anyway.
+    // In its own file Claude Code makes that object whenever it writes it, so there it stays.
     let servers = register.scope == Scope::Project && json_edit::value(&before, &spot.above()).is_none();
     memory.keep(Done::Entered { spot, edit, made: Made { file: register.is_new, servers } })
 }

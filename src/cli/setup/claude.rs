@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::super::shell;
 use super::error::SetupFailure;
 use super::wait;
+use crate::codex::group;
 
 /// It takes a second or two.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -31,10 +32,11 @@ impl Claude {
 
     /// Has it do what these words say.
     pub(super) async fn told(&self, words: &[&str], directory: &Path) -> Result<(), SetupFailure> {
-        let program = self.0.as_ref().ok_or(SetupFailure::NoClaude)?;
+        let program = self.0.as_ref().ok_or(SetupFailure::NoClaude { notes: Vec::new() })?;
         let command = shell::line(["claude"].into_iter().chain(words.iter().copied()));
         let mut process = Command::new(program);
-        process.args(words).current_dir(directory).stdin(Stdio::null()).kill_on_drop(true);
+        process.args(words).current_dir(directory).kill_on_drop(true);
+        process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let Some(output) = bounded(process, &command).await else {
             return Err(SetupFailure::ClaudeHangs { command, secs: LIMIT.as_secs() });
         };
@@ -50,9 +52,9 @@ impl Claude {
     }
 }
 
-/// What it says; `None` if it does not end in time, and was ended.
-async fn bounded(mut process: Command, command: &str) -> Option<io::Result<Output>> {
-    let mut output = std::pin::pin!(process.output());
+/// What it says; `None` if it does not end in time, and was ended with all that it has started: `claude` may be a script.
+async fn bounded(process: Command, command: &str) -> Option<io::Result<Output>> {
+    let mut output = std::pin::pin!(group::output(process));
     if let Ok(output) = timeout(wait::SILENCE, &mut output).await {
         return Some(output);
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use super::step::{Register, What, entry, start};
 #[serde(tag = "done", rename_all = "snake_case")]
 pub(super) enum Done {
     /// Claude Code was told to add a server, and whether it has is not known: we did not live to see it.
-    Told(Register),
+    Told { register: Register, at: Timestamp },
     /// An entry is in a file that was not in it.
     Entered { spot: Spot, edit: Edit, made: Made },
     /// An entry starts another program.
@@ -52,21 +53,21 @@ impl Done {
     /// Whether nothing is left of it after the later one.
     pub(super) fn is_overtaken_by(&self, later: &Done) -> bool {
         match (self, later) {
-            (Done::Told(one), Done::Told(two)) => one == two,
-            (Done::Told(told), Done::Entered { spot, .. }) => told.is_at(spot),
+            (Done::Told { register: one, .. }, Done::Told { register: two, .. }) => one == two,
+            (Done::Told { register, .. }, Done::Entered { spot, .. }) => register.is_at(spot),
             // Something could only be entered because nothing was there.
             (Done::Entered { spot: one, .. } | Done::Replaced { spot: one, .. }, Done::Entered { spot: two, .. }) => {
                 one == two
             }
             (Done::Written { file: one, .. }, Done::Written { file: two, .. }) => one == two,
-            (Done::Told(_) | Done::Entered { .. } | Done::Replaced { .. } | Done::Written { .. }, _) => false,
+            (Done::Told { .. } | Done::Entered { .. } | Done::Replaced { .. } | Done::Written { .. }, _) => false,
         }
     }
 
     /// What was done, in a line.
     pub(super) fn title(&self) -> String {
         match self {
-            Done::Told(register) => register.title(),
+            Done::Told { register, .. } => register.title(),
             Done::Entered { spot, .. } => entry("add", spot),
             Done::Replaced { spot, .. } => entry("change", spot),
             Done::Written { what, file, .. } => what.title(file),
@@ -76,7 +77,7 @@ impl Done {
     /// What takes it back, for a person.
     pub(super) fn shown_back(&self) -> String {
         match self {
-            Done::Told(register) => {
+            Done::Told { register, .. } => {
                 format!("remove the entry `{}` from {}\n", register.name, register.file.display())
             }
             Done::Entered { spot, .. } => format!("{}\n", entry("remove", spot)),

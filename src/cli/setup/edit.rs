@@ -85,6 +85,16 @@ impl Written {
         Some(Launch { command, args: serde_json::from_str(&self.args).ok()? })
     }
 
+    /// Whether an entry starts that again; what `variables` are set to is not known.
+    pub(super) fn is_in(&self, entry: &str, variables: &[String]) -> bool {
+        let Ok(Launch { command, args }) = serde_json::from_str(entry) else { return false };
+        let without_value = |arg: String| match arg.split_once('=') {
+            Some((name, _)) if variables.iter().any(|one| one == name) => format!("{name}="),
+            _ => arg,
+        };
+        self.launch() == Some(Launch { command, args: args.into_iter().map(without_value).collect() })
+    }
+
     /// A text with this at the path of an entry. What its environment sets are again what `variables` are set to.
     pub(super) fn restored(&self, text: &str, path: &[&str], variables: &[String]) -> Option<String> {
         let value_of = |name: &str| -> Option<String> {

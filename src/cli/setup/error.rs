@@ -7,8 +7,14 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum SetupFailure {
     /// Nobody to register with.
-    #[error("Claude Code's command `claude` is not on PATH, so nothing can be registered with it")]
-    NoClaude,
+    #[error(
+        "Claude Code's command `claude` is not on PATH, so nothing can be registered with it{notes}",
+        notes = notes.iter().map(|note| format!("\nnote: {note}")).collect::<String>()
+    )]
+    NoClaude {
+        /// What else was found out.
+        notes: Vec<String>,
+    },
     /// Another server has the name.
     #[error("the name {name} is taken in {file}: it is another server, and it stays", file = file.display())]
     NameTaken {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::super::json_edit;
 use super::error::SetupFailure;
 use super::wait::Wait;
 use crate::home::ASIDE;
@@ -52,7 +53,7 @@ pub(super) fn create(file: &Path, content: &str) -> Result<(), SetupFailure> {
     aside(dir, content).and_then(|aside| Ok(aside.persist_noclobber(file)?)).map(drop).map_err(failed)
 }
 
-/// Changes a file that others write too; what `change` does not take is left as it is.
+/// Changes a file that others write too, behind its byte order mark; what `change` does not take is left as it is.
 pub(super) fn change(
     file: &Path,
     change: impl FnOnce(&str) -> Result<Change, SetupFailure>,
@@ -62,10 +63,11 @@ pub(super) fn change(
     let target = file.canonicalize().map_err(failed)?;
     let _lock = Lock::take(&target).map_err(failed)?;
     let before = fs::read_to_string(&target).map_err(failed)?;
-    let after = match change(&before)? {
+    let (bom, text) = json_edit::behind_bom(&before);
+    let after = match change(text)? {
         Change::None => return Ok(()),
         Change::Removed => return fs::remove_file(&target).map_err(failed),
-        Change::Text(after) => after,
+        Change::Text(after) => [bom, &after].concat(),
     };
     let dir = target.parent().unwrap_or(Path::new("."));
     let aside = aside(dir, &after).map_err(failed)?;

@@ -1,12 +1,37 @@
 //! The lost `codex mcp-server` in a client's settings, and what stands for it.
 
 use super::super::claude_config::{Launch, stem};
+use crate::codex::program::{LOST_ITS_SERVER, Version};
 use crate::policy::{ApprovalPolicy, Sandbox};
 
 /// Programs that start another one that stands among their arguments.
 const STARTERS: [&str; 8] = ["npx", "npm", "pnpm", "pnpx", "yarn", "bun", "bunx", "cmd"];
 /// Programs whose arguments hold a line that they take apart themselves.
 const SHELLS: [&str; 8] = ["sh", "bash", "zsh", "dash", "ksh", "fish", "pwsh", "powershell"];
+
+/// The options of Codex whose value is the next word.
+const WITH_VALUE: [&str; 20] = [
+    "-c",
+    "--config",
+    "--enable",
+    "--disable",
+    "-i",
+    "--image",
+    "-m",
+    "--model",
+    "--local-provider",
+    "-p",
+    "--profile",
+    "-s",
+    "--sandbox",
+    "-a",
+    "--ask-for-approval",
+    "-C",
+    "--cd",
+    "--add-dir",
+    "--remote",
+    "--remote-auth-token-env",
+];
 
 /// What stands for the lost server.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +50,8 @@ pub(in crate::cli) struct Serve {
     pub(super) variables: Vec<Variable>,
     /// What the lost server was given and `serve` does not take.
     pub(super) left_out: Vec<String>,
+    /// The settings among those whose values look like secrets.
+    pub(super) secrets: Vec<String>,
 }
 
 /// A variable of an environment.
@@ -36,7 +63,7 @@ pub(in crate::cli) struct Variable {
 
 /// What stands for a server; `None` if it is not the lost one.
 ///
-/// `codex mcp serve` is how it was started before `codex mcp-server`. A version that is named is kept: it may be one
+/// `codex mcp serve` is how it was started before `codex mcp-server`. A version that is named is kept if it may be one
 /// that has it.
 pub(in crate::cli) fn successor(launch: &Launch) -> Option<Successor> {
     let words: Vec<&str> = [&launch.command].into_iter().chain(&launch.args).map(String::as_str).collect();
@@ -92,30 +119,43 @@ fn behind_starter(words: &[&str]) -> Option<usize> {
     let is_option = |word: &&str| word.starts_with('-');
     let is_package = |at: usize| ["-p", "--package"].contains(&words[at - 1]);
     let packages = words.iter().map(|word| word.strip_prefix("--package=").unwrap_or(word));
-    if packages.into_iter().any(has_version) {
+    if packages.into_iter().any(may_have_server) {
         return None;
     }
     (1..words.len()).find(|at| is_codex(words[*at]) && !is_option(&words[*at]) && !is_package(*at))
 }
 
-/// Whether a package of Codex is named in a version of its own.
-fn has_version(word: &str) -> bool {
+/// Whether a package of Codex is named in a version of its own that may still have the server.
+fn may_have_server(word: &str) -> bool {
     let version = word.strip_prefix("@openai/").unwrap_or(word).strip_prefix("codex@");
-    version.is_some_and(|version| version != "latest")
+    version.is_some_and(|version| !has_lost_it(version))
+}
+
+/// Whether what a package manager takes for this version cannot have the server. Of a range, or a release before another one,
+/// that is not known.
+fn has_lost_it(version: &str) -> bool {
+    let is_fixed = version.chars().all(|c| c.is_ascii_digit() || c == '.');
+    version == "latest" || is_fixed && Version::in_words(version).is_some_and(|version| version >= LOST_ITS_SERVER)
 }
 
 /// Whether a line of a shell starts the lost server.
 fn is_started_in(line: &str) -> bool {
-    let mut words = line.split(|c: char| c.is_whitespace() || "\"';&|()".contains(c)).filter(|word| !word.is_empty());
-    let Some(_) = words.find(|word| is_codex(word)) else { return false };
-    lost_command(&words.collect::<Vec<_>>()).is_some()
+    let words = line.split(|c: char| c.is_whitespace() || "\"';&|()".contains(c)).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.collect();
+    (0..words.len()).any(|at| is_codex(words[at]) && lost_command(&words[at + 1..]).is_some())
 }
 
 /// Where, and over how many words, Codex is told to be the lost server.
 fn lost_command(given: &[&str]) -> Option<(usize, usize)> {
-    match given.iter().position(|word| *word == "mcp-server") {
-        Some(at) => Some((at, 1)),
-        None => Some((given.windows(2).position(|pair| pair == ["mcp", "serve"])?, 2)),
+    let mut at = 0;
+    // What stands before is an option or its value, or ends what is a starter's own.
+    while given.get(at)?.starts_with('-') {
+        at += if WITH_VALUE.contains(&given[at]) { 2 } else { 1 };
+    }
+    match given[at..] {
+        ["mcp-server", ..] => Some((at, 1)),
+        ["mcp", "serve", ..] => Some((at, 2)),
+        _ => None,
     }
 }
 
@@ -130,14 +170,30 @@ fn serve(given: &[&str]) -> Option<Serve> {
             Some((option, value)) if option.starts_with("--") => (option, Some(value)),
             _ => (word, None),
         };
-        let takes_one = ["-c", "--config", "-m", "--model", "-s", "--sandbox", "-a", "--ask-for-approval"];
-        let value = value.or_else(|| takes_one.contains(&option).then(|| rest.next()).flatten());
+        let value = value.or_else(|| WITH_VALUE.contains(&option).then(|| rest.next()).flatten());
+        serve.secrets.extend(secret(option, value).map(str::to_owned));
         match serves(option, value) {
             Some((flag, value)) => serve.args.extend([flag.to_owned(), value]),
             None => serve.left_out.push([Some(option), value].into_iter().flatten().collect::<Vec<_>>().join(" ")),
         }
     }
     Some(serve)
+}
+
+/// The setting of Codex that this sets to what looks like a secret.
+fn secret<'a>(option: &'a str, value: Option<&'a str>) -> Option<&'a str> {
+    let setting = match option {
+        "-c" | "--config" => value?,
+        _ => option.strip_prefix("-c")?,
+    };
+    let (key, value) = setting.split_once('=')?;
+    let names_one =
+        |text: &str| ["key", "token", "secret", "password"].iter().any(|word| text.to_ascii_lowercase().contains(word));
+    let is_plain = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
+    // What is called so is the name of a variable.
+    let is_variable = ["env_key", "env_var"].iter().any(|end| key.ends_with(end));
+    let is_secret = names_one(key) && !is_plain && !is_variable || value.starts_with('{') && names_one(value);
+    is_secret.then_some(key)
 }
 
 /// The flag of `serve` that says the same.
@@ -163,7 +219,8 @@ fn serves(option: &str, value: Option<&str>) -> Option<(&'static str, String)> {
 }
 
 fn is_codex(word: &str) -> bool {
-    matches!(stem(word), "codex" | "codex@latest") && (!word.starts_with('@') || word.starts_with("@openai/"))
+    let is_it = |name: &str| name == "codex" || name.strip_prefix("codex@").is_some_and(has_lost_it);
+    is_it(stem(word)) && (!word.starts_with('@') || word.starts_with("@openai/"))
 }
 
 #[cfg(test)]
@@ -204,8 +261,11 @@ mod tests {
             "cmd /c codex mcp-server",
             "cmd /c npx -y @openai/codex mcp-server",
             "/usr/bin/env codex mcp-server",
+            "codex --enable a -c b=c mcp-server",
+            "npx @openai/codex@0.160.0 mcp-server",
+            "npx --package=@openai/codex@0.154.0 codex mcp-server",
         ] {
-            assert_eq!(of(line), Some(("serve".into(), vec![])), "{line}");
+            assert_eq!(of(line).map(|(args, _)| args), Some("serve".into()), "{line}");
         }
     }
 
@@ -215,6 +275,14 @@ mod tests {
             "codex",
             "codex app-server",
             "codex mcp list",
+            "codex exec mcp-server",
+            "codex -c mcp-server",
+            "codex exec mcp serve",
+            "npx -y @openai/codex exec mcp-server",
+            "npx -y @openai/codex@0.153.9 mcp-server",
+            "npx -y @openai/codex@0.154.0-alpha.1 mcp-server",
+            "npx -y @openai/codex@^0.160.0 mcp-server",
+            "bash -lc codex·exec·mcp-server",
             "codex-wrapper mcp-server",
             "node mcp-server",
             "npx -y @other/codex mcp-server",
@@ -243,6 +311,7 @@ mod tests {
         for line in [
             "bash -lc codex·mcp-server",
             "/bin/sh -c A=1·exec·/opt/codex·-m·gpt-5·mcp-server;true",
+            "bash -c cd·/opt/codex·&&·codex·mcp-server",
             "zsh -c 'npx_-y_@openai/codex·mcp-server'",
             "npx -c codex·mcp-server",
             "cmd /c codex·mcp-server",
@@ -255,6 +324,17 @@ mod tests {
     }
 
     #[test]
+    fn settings_that_look_like_secrets_are_known() {
+        let Some(Successor::Serve(serve)) = all_of(
+            "codex -c a.key=sk-1 -cb.Token=t --config=c.bearer_token=u mcp-server -c d={api_key=\"v\"} -c e.env_key=E \
+             -c tool_output_token_limit=100 -c f=g",
+        ) else {
+            panic!()
+        };
+        assert_eq!(serve.secrets, ["a.key", "b.Token", "c.bearer_token", "d"]);
+    }
+
+    #[test]
     fn what_it_was_given_is_given_to_serve_or_named() {
         let (args, left) =
             of("codex -m gpt-5 mcp-server -c sandbox_mode=\"read-only\" --config=approval_policy='never'").unwrap();
@@ -262,7 +342,7 @@ mod tests {
         let (args, left) = of("codex mcp-server -c sandbox_mode=danger-full-access --enable x -c a.b=1").unwrap();
         assert_eq!(
             (args.as_str(), left.join("; ")),
-            ("serve", "-c sandbox_mode=danger-full-access; --enable; x; -c a.b=1".into())
+            ("serve", "-c sandbox_mode=danger-full-access; --enable x; -c a.b=1".into())
         );
     }
 }

@@ -64,7 +64,7 @@ impl Memory {
             Done::Written { file: written, fingerprint, dirs, .. } if written == file => {
                 Some((*fingerprint, &dirs[..]))
             }
-            Done::Told(_) | Done::Entered { .. } | Done::Replaced { .. } | Done::Written { .. } => None,
+            Done::Told { .. } | Done::Entered { .. } | Done::Replaced { .. } | Done::Written { .. } => None,
         })
     }
 }

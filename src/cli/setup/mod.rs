@@ -17,6 +17,7 @@ mod wait;
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::process::ExitCode;
 
 use clap_complete::Shell;
 
@@ -24,7 +25,7 @@ pub(super) use error::SetupFailure;
 
 use super::claude_config::{Files, Here};
 use super::error::CliError;
-use super::{NAME, output, shell};
+use super::{NAME, ending, output, shell};
 use crate::home::Home;
 use crate::repo::Repository;
 use claude::Claude;
@@ -83,10 +84,10 @@ pub(super) struct Args {
     yes: bool,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), CliError> {
+pub(super) async fn run(args: Args) -> Result<ExitCode, CliError> {
     let home = Home::find().ok_or(CliError::NoHome)?;
     if args.undo {
-        return undo(&home, args.yes);
+        return undo(&home, args.yes).map(|()| ExitCode::SUCCESS);
     }
     let cwd = std::env::current_dir().map_err(CliError::NoDirectory)?;
     let claude = Claude::find();
@@ -98,7 +99,7 @@ pub(super) async fn run(args: Args) -> Result<(), CliError> {
     };
     output::text(&output::visible(&shown(&seen, args.yes)))?;
     if seen.steps.is_empty() || !agreed(args.yes, "Do it?")? {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let steps = seen.steps;
     let mut held = match held {
@@ -112,14 +113,24 @@ pub(super) async fn run(args: Args) -> Result<(), CliError> {
         }
     };
     for (at, step) in steps.iter().enumerate() {
-        if let Err(error) = act::act(step, &claude, &mut held).await {
+        let acted = act::act(step, &claude, &mut held);
+        let done = match step {
+            // It has a group of its own, so Ctrl-C does not reach it: it ends when that is dropped, and stays remembered.
+            Step::Register(_) => match ending::unless_asked(acted).await {
+                Ok(done) => done,
+                Err(code) => return Ok(code),
+            },
+            Step::Replace { .. } | Step::Enter { .. } | Step::Write { .. } => acted.await,
+        };
+        if let Err(error) = done {
             let stands = || steps[..at].iter().map(Step::title).collect();
             let halfway = |error| SetupFailure::Halfway { stands: stands(), error: Box::new(error) };
             return Err(if at == 0 { error } else { halfway(error) }.into());
         }
         output::text(&output::visible(&format!("done: {}\n", step.title())))?;
     }
-    output::text(&output::visible(&next(&steps)))
+    output::text(&output::visible(&next(&steps)))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The plan, for a person.

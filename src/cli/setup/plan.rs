@@ -88,20 +88,22 @@ impl Program {
 
 /// Plans everything that clients are told.
 pub(super) fn clients(wish: &Wish, seen: &Seen<'_>) -> Result<Plan, SetupFailure> {
-    let mut plan = Plan::default();
+    let passed_over = |(file, why): &(PathBuf, String)| format!("{} was passed over: {why}", file.display());
+    let notes = seen.found.unread.iter().map(passed_over).collect();
+    let mut plan = Plan { notes, ..Plan::default() };
     if wish.registration != Registration::None {
         for entry in &seen.found.entries {
             plan.take(fate(entry, wish, seen));
         }
+    }
+    for step in &plan.steps {
+        once(step, seen)?;
     }
     if let Some(scope) = plan.wanted(wish, seen) {
         plan.register(scope, wish, seen)?;
     }
     if wish.mcp_json {
         plan.enter(wish, seen)?;
-    }
-    for (file, why) in &seen.found.unread {
-        plan.notes.push(format!("{} was passed over: {why}", file.display()));
     }
     let is_shared = |step: &Step| match step {
         Step::Register(register) => register.scope == Scope::Project,
@@ -145,6 +147,14 @@ fn fate(entry: &Entry, wish: &Wish, seen: &Seen<'_>) -> Fate {
     if serve.variables.iter().any(|variable| entry.variables.contains(&variable.name)) {
         return by_hand("gives the lost `codex mcp-server` a variable twice");
     }
+    // To take it back, its value would have to be kept.
+    if !serve.secrets.is_empty() {
+        let secrets = serve.secrets.iter().map(|key| format!("-c {key}=...")).collect::<Vec<_>>().join(", ");
+        return by_hand(&format!(
+            "gives the lost `codex mcp-server` what looks like a secret ({secrets}), which serve does not take and setup does \
+             not keep: Codex's own settings are the place for it"
+        ));
+    }
     if seen.outside.contains(&spot.file) {
         return by_hand(
             "is to start this program, and the file is a link that leads out of the repository, so it stays as it is",
@@ -155,6 +165,16 @@ fn fate(entry: &Entry, wish: &Wish, seen: &Seen<'_>) -> Fate {
         return Fate::Stays;
     }
     Fate::Changes(Step::Replace { spot, before, after, variables: serve.variables, left_out: serve.left_out })
+}
+
+/// An entry is changed if it is clear which: of two of a name only the last one holds.
+fn once(step: &Step, seen: &Seen<'_>) -> Result<(), SetupFailure> {
+    let Step::Replace { spot, .. } = step else { return Ok(()) };
+    if seen.found.entries.iter().filter(|entry| entry.spot == *spot).count() < 2 {
+        return Ok(());
+    }
+    let why = format!("the server {:?} is there twice {}, and only the last one holds", spot.name, spot.holder);
+    Err(SetupFailure::Broken { file: spot.file.clone(), why })
 }
 
 impl Plan {
@@ -209,10 +229,10 @@ impl Plan {
             return Err(SetupFailure::NameTaken { name: wish.name.clone(), file: other.spot.file.clone() });
         }
         if !seen.has_claude {
-            if self.steps.is_empty() && !wish.mcp_json {
-                return Err(SetupFailure::NoClaude);
+            if self.steps.is_empty() && self.by_hand.is_empty() && !wish.mcp_json {
+                return Err(SetupFailure::NoClaude { notes: self.notes.clone() });
             }
-            self.notes.push(SetupFailure::NoClaude.to_string());
+            self.notes.push(SetupFailure::NoClaude { notes: Vec::new() }.to_string());
             return Ok(());
         }
         let (holder, file) = match scope {

@@ -29,6 +29,9 @@ enum Place {
     Table,
 }
 
+/// What stands for NAME where somebody may uncomment it: an agent and a role can be called so, and `role` is.
+const EXAMPLE: &str = "reviewer";
+
 const fn is(key: &'static str, value: &'static str, what: &'static str) -> Setting {
     Setting { key, value: Value::Is(value), what, place: Place::Ours }
 }
@@ -145,7 +148,7 @@ impl Setting {
             Value::Open { instead: "", example } => (example, " (an example; without it there is none)".to_owned()),
             Value::Open { instead, example } => (example, format!(" (an example; without it: {instead})")),
         };
-        format!("# {}{without}\n# {key} = {value}\n", self.what)
+        format!("# {}{without}\n# {key} = {value}\n", self.what).replace("NAME", EXAMPLE)
     }
 }
 
@@ -175,7 +178,7 @@ mod tests {
     fn uncommented() -> String {
         let is_setting = |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
         let line = |line: &str| line.strip_prefix("# ").filter(is_setting).unwrap_or(line).to_owned() + "\n";
-        file().lines().map(line).collect::<String>().replace("NAME", "reviewer")
+        file().lines().map(line).collect()
     }
 
     #[test]
@@ -199,7 +202,7 @@ mod tests {
         }
         let unset = loaded("", "").listing;
         for setting in &ALL {
-            let key = setting.key.replace("NAME", "reviewer");
+            let key = setting.key.replace("NAME", EXAMPLE);
             assert!(set.listing.iter().any(|listed| listed.key == key), "there is no {key}");
             if let Value::Is(value) = setting.value {
                 let listed = unset.iter().find(|listed| listed.key == key).and_then(|listed| listed.value.as_deref());

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::super::claude_config::{Holder, Launch, Spot};
 use super::super::{json_edit, output};
 use super::act::{has_fingerprint, registered};
@@ -14,6 +16,9 @@ use super::file::{self, Change};
 use super::memory::Held;
 use super::step::Register;
 
+/// How long a `claude` that has outlived its `setup` may take to do what it was told.
+const OUTLIVES: SignedDuration = SignedDuration::from_hours(1);
+
 /// What became of what was to be taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Back {
@@ -21,6 +26,8 @@ enum Back {
     Taken,
     /// Somebody has done so before.
     Already,
+    /// Claude Code may be about to do it still.
+    NotYet,
     /// It is no longer as we left it, so it stays.
     Left,
 }
@@ -61,10 +68,13 @@ pub(super) fn all(memory: &mut Held) -> Result<(), super::CliError> {
                 continue;
             }
         };
-        memory.forget(done)?;
+        if back != Back::NotYet {
+            memory.forget(done)?;
+        }
         let word = match back {
             Back::Taken => "taken back",
             Back::Already => "gone already",
+            Back::NotYet => "not there (yet), so it stays remembered; run --undo again later",
             Back::Left => "left, for it was changed since",
         };
         left += usize::from(back == Back::Left);
@@ -79,7 +89,7 @@ pub(super) fn all(memory: &mut Held) -> Result<(), super::CliError> {
 
 fn take_back(done: &Done) -> Result<Back, SetupFailure> {
     match done {
-        Done::Told(register) => withdraw(register),
+        Done::Told { register, at } => withdraw(register, *at),
         Done::Entered { spot, edit, made } => remove(spot, made, Mark::Edit(edit)),
         Done::Replaced { spot, before, variables, is_first, edit, .. } => {
             exchange_back(spot, before, variables, *is_first, edit)
@@ -100,10 +110,11 @@ fn take_back(done: &Done) -> Result<Back, SetupFailure> {
 }
 
 /// What Claude Code may have added: nothing else of that name is.
-fn withdraw(register: &Register) -> Result<Back, SetupFailure> {
+fn withdraw(register: &Register, at: Timestamp) -> Result<Back, SetupFailure> {
     let Some(entry) = registered(register).into_iter().find(|entry| entry.launch.as_ref() == Some(&register.launch))
     else {
-        return Ok(Back::Already);
+        let age = Timestamp::now().duration_since(at);
+        return Ok(if age < OUTLIVES { Back::NotYet } else { Back::Already });
     };
     let made = Made { file: register.is_new, servers: false };
     remove(&entry.spot, &made, Mark::Added(&register.launch))
@@ -141,7 +152,7 @@ fn exchange_back(
 ) -> Result<Back, SetupFailure> {
     in_file(spot, |text, entry| {
         if !edit.has_left(entry) {
-            let is_back = serde_json::from_str(entry).ok() == before.launch();
+            let is_back = before.is_in(entry, variables);
             return Some((if is_back { Back::Already } else { Back::Left }, Change::None));
         }
         let path = spot.path();

@@ -157,7 +157,7 @@ fn an_mcp_json_gets_an_entry_once_and_without_claude() {
 #[test]
 fn without_claude_what_can_be_done_is_done_and_the_rest_is_said() {
     let nothing = planned(&wish(Registration::Anywhere), vec![], false);
-    assert!(matches!(nothing, Err(SetupFailure::NoClaude)), "{nothing:?}");
+    assert!(matches!(nothing, Err(SetupFailure::NoClaude { .. })), "{nothing:?}");
     let seen = planned(&wish(Registration::Anywhere), vec![user("a", "codex mcp-server")], false).unwrap();
     assert_eq!(seen.steps.len(), 1);
     let unseen = vec![local("/home/u/q", "b", "codex mcp-server")];
