@@ -8,7 +8,6 @@ use jiff::tz::{TimeZone, offset};
 use serde_json::{Value, json};
 
 use crate::queue_cli::{Pair, said};
-#[cfg(unix)]
 
 #[tokio::test]
 async fn a_human_takes_part_in_the_mail_under_a_name_of_the_team() {
