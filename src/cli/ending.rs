@@ -47,13 +47,8 @@ impl Asked {
         Ok(Asked {})
     }
 
-    /// The next time; what was asked while nobody waited here counts.
-    pub(super) async fn end(&mut self) {
-        self.signal().await;
-    }
-
-    /// The number of the signal, the next time.
-    async fn signal(&mut self) -> u8 {
+    /// The number of the signal, the next time; what was asked while nobody waited here counts.
+    pub(super) async fn signal(&mut self) -> u8 {
         #[cfg(unix)]
         {
             let [term, hup] = &mut self.signals;

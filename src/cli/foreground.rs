@@ -1,6 +1,7 @@
 //! A program that has the terminal: what the system and the shell ask of it.
 
 use std::io;
+use std::process::ExitStatus;
 
 use super::ending::Asked;
 
@@ -46,17 +47,31 @@ impl Wishes {
         {
             let [int, tstp] = &mut self.signals;
             tokio::select! {
-                () = self.asked.end() => Wish::End,
+                _ = self.asked.signal() => Wish::End,
                 _ = int.recv() => Wish::Interrupt,
                 _ = tstp.recv() => Wish::Stop,
             }
         }
         #[cfg(windows)]
         tokio::select! {
-            () = self.asked.end() => Wish::End,
+            _ = self.asked.signal() => Wish::End,
             _ = self.ctrl_c.recv() => Wish::Interrupt,
         }
     }
+}
+
+/// Whether another program was ended by SIGINT.
+#[cfg(unix)]
+pub(super) fn was_interrupted(status: &ExitStatus) -> bool {
+    use rustix::process::Signal;
+    use std::os::unix::process::ExitStatusExt;
+    status.signal() == Some(Signal::INT.as_raw())
+}
+
+/// Here nothing tells.
+#[cfg(not(unix))]
+pub(super) fn was_interrupted(_: &ExitStatus) -> bool {
+    false
 }
 
 /// Stops the program, and whatever else the shell began with it, until that continues it; says whether a shell is there

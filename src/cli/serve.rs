@@ -43,7 +43,7 @@ async fn asked_to_stop() {
     let Ok(mut asked) = Asked::listen() else { return std::future::pending().await };
     let mut one = async move || {
         tokio::select! {
-            () = asked.end() => {}
+            _ = asked.signal() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
     };

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crossterm::event::EventStream;
 use tokio::process::Command;
@@ -18,6 +19,8 @@ use crate::top::{self, Left, Screen, Teams, TopError};
 
 /// The exit code of who was interrupted, as shells have it.
 const INTERRUPTED: u8 = 130;
+/// How long Ctrl-C may take to come to us after it has ended another; if somebody has interrupted only that, it does not come.
+const BOTH: Duration = Duration::from_millis(500);
 
 /// Show every agent at a glance, live
 ///
@@ -127,7 +130,7 @@ async fn attach(team: &Team, agent: &AgentId, config: Option<&PathBuf>, before: 
     let (mut goes, mut is_interrupted) = (Goes::Back, false);
     let attached = loop {
         tokio::select! {
-            // Ctrl-C comes to both: that it came is known before its end is looked at.
+            // What is asked of us is heard before its end is looked at.
             biased;
             wish = wishes.next() => match wish {
                 Wish::Interrupt => is_interrupted = true,
@@ -138,6 +141,13 @@ async fn attach(team: &Team, agent: &AgentId, config: Option<&PathBuf>, before: 
             attached = &mut attached => break attached,
         }
     };
+    // Ctrl-C comes to both, and may have ended the one before the other has heard of it. Heard later, it would be for us.
+    if !is_interrupted && attached.as_ref().is_ok_and(foreground::was_interrupted) {
+        is_interrupted = true;
+        if let Ok(Wish::End) = tokio::time::timeout(BOTH, wishes.next()).await {
+            goes = Goes::Away;
+        }
+    }
     match &attached {
         // It was killed, and not by Ctrl-C, which finds it before there is a UI.
         Ok(status) if status.code().is_none() && !is_interrupted => before.restore_all(),
