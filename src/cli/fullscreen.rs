@@ -43,13 +43,17 @@ impl Fullscreen {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show).ok();
+        leave_screen();
         disable_raw_mode().ok();
         IS_ON.store(false, Ordering::Relaxed);
         if let Some(told) = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take() {
             eprintln!("{told}");
         }
     }
+}
+
+fn leave_screen() {
+    execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show).ok();
 }
 
 /// A panic need not end the program: those of tasks and of other threads do not. So none gives the terminal back by itself,
@@ -91,9 +95,8 @@ impl Before {
 
     /// The same after a program that could not take back what it had asked of the terminal.
     pub(super) fn restore_all(&self) {
-        let mut out = io::stdout();
-        execute!(out, PopKeyboardEnhancementFlags, DisableMouseCapture, DisableFocusChange).ok();
-        execute!(out, DisableBracketedPaste, LeaveAlternateScreen, Show).ok();
+        execute!(io::stdout(), PopKeyboardEnhancementFlags, DisableMouseCapture, DisableFocusChange).ok();
+        leave_screen();
         self.restore();
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! The settings of other programs are theirs: their order, their spaces and what we do not know stay as they are.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::ops::Range;
 
 use serde::Serialize;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::ser::Formatter;
 use serde_json::value::RawValue;
+
+use crate::mail::InOrder;
 
 /// Before a text that is JSON without it; Claude Code (2.1.330) reads over it, as others do.
 const BOM: char = '\u{feff}';
@@ -21,7 +21,7 @@ pub(super) fn behind_bom(content: &str) -> (&str, &str) {
 
 /// The fields of an object in their order; `None` for anything else.
 pub(super) fn fields(object: &str) -> Option<Vec<(String, &str)>> {
-    let Fields(fields) = serde_json::from_str(object).ok()?;
+    let InOrder(fields): InOrder<String, &RawValue> = serde_json::from_str(object).ok()?;
     Some(fields.into_iter().map(|(name, value)| (name, value.get())).collect())
 }
 
@@ -168,28 +168,6 @@ impl Formatter for OnOneLine {
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
         writer.write_all(b": ")
-    }
-}
-
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'a>, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Vec<(String, &'de RawValue)>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(fields)
-            }
-        }
-        deserializer.deserialize_map(Object).map(Fields)
     }
 }
 

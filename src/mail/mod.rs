@@ -43,5 +43,6 @@ pub use ledger::{DeliveredLine, Ledger, SentLine};
 pub use member::{Lead, Member, NewMember, Ours, Person, color_of};
 pub use post::{Copy, Fate, Filter, Marked, Page, Post, Sent, Which};
 pub use roster::Activity;
+pub use splice::InOrder;
 pub use teams::{Teams, TeamsSetup};
 pub use under_way::{GivenFile, GivenLetter, Sending, SendingFile, in_doubt};

@@ -4,6 +4,7 @@
 //! must not change. So these files are never rebuilt from values: their text is cut up and put together again.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -34,13 +35,37 @@ pub(super) fn text(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok().map(|Lossy(text)| text)
 }
 
-/// The fields of an object in their order, and each as often as it is there.
+/// What an object has, in its order, and each as often as it is there.
+pub struct InOrder<K, V>(pub Vec<(K, V)>);
+
+impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for InOrder<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<InOrder<K, V>, D::Error> {
+        struct Object<K, V>(PhantomData<(K, V)>);
+        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Object<K, V> {
+            type Value = Vec<(K, V)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Object(PhantomData)).map(InOrder)
+    }
+}
+
+/// The fields of an object whose names may be cut, and their values as they are written.
 pub(super) struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
     /// Those of an object; `None` for anything else.
     pub(super) fn of(object: &'a str) -> Option<Fields<'a>> {
-        serde_json::from_str(object).ok()
+        let InOrder(fields) = serde_json::from_str(object).ok()?;
+        Some(Fields(fields.into_iter().map(|(Lossy(name), value)| (name, value)).collect()))
     }
 
     /// The value of a field: the last one, as `JSON.parse` takes it.
@@ -56,26 +81,6 @@ impl<'a> Fields<'a> {
     /// Whether a field is `true`.
     pub(super) fn is_true(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| value.get() == "true")
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'a>, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Vec<(String, &'de RawValue)>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((Lossy(name), value)) = map.next_entry()? {
-                    fields.push((name, value));
-                }
-                Ok(fields)
-            }
-        }
-        deserializer.deserialize_map(Object).map(Fields)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::error::AttachFailure;
-use crate::cli::shell;
+use crate::cli::{output, shell};
 use crate::codex::Environment;
 use crate::codex::guest::{Guest, GuestError};
 use crate::codex::program::{self, UI_LEAVES_TOOLS, Version};
@@ -45,10 +45,10 @@ impl<'a> Ui<'a> {
             return Err(AttachFailure::NoRemote { program: self.program.clone(), version });
         }
         if let Some(version) = version.filter(|version| *version < UI_LEAVES_TOOLS) {
-            eprintln!(
+            output::note(format_args!(
                 "Warning: as long as the UI of Codex {version} is open, the agent's own tools (atm.send, …) mostly fail: it \
                  answers their calls with an error before the server can. Codex {UI_LEAVES_TOOLS} and newer do not."
-            );
+            ));
         }
         Ok(())
     }

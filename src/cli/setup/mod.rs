@@ -253,7 +253,7 @@ fn agreed(yes: bool, question: &str) -> Result<bool, CliError> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         return shell::agreed(question).map_err(CliError::Input);
     }
-    eprintln!("nothing was done; --yes does it");
+    output::note(format_args!("nothing was done; --yes does it"));
     Ok(false)
 }
 

@@ -64,7 +64,10 @@ pub(super) fn all(memory: &mut Held) -> Result<(), super::CliError> {
             Ok(back) => back,
             Err(error) => {
                 failed += 1;
-                eprintln!("{}", output::visible(&format!("not taken back: {}: {error}", done.title())));
+                output::note(format_args!(
+                    "{}",
+                    output::visible(&format!("not taken back: {}: {error}", done.title()))
+                ));
                 continue;
             }
         };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::output::visible;
+use super::super::output;
 
 /// From when on it is said.
 pub(super) const SILENCE: Duration = Duration::from_secs(1);
@@ -10,7 +10,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Says what is waited for.
 pub(super) fn say(what: &str) {
-    eprintln!("{}", visible(&format!("waiting for {what}")));
+    output::note(format_args!("{}", output::visible(&format!("waiting for {what}"))));
 }
 
 /// A wait in small pauses.
